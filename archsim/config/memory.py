@@ -1,0 +1,304 @@
+"""Caches and everything beyond the SM. gpu-core sheet, sections C.2, E.4, G; Hopper and Ampere sheet."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from archsim.config.spec import Spec, component, param
+
+
+class L1dSpec(Spec):
+    """L1 data cache of one SM. Its size is the unified array less the shared-memory carve-out."""
+
+    line_bytes: int = param(128, unit="bytes", ge=32, le=1024, doc="line size", source="gpu-core G.2")
+    sector_bytes: int = param(
+        32, unit="bytes", ge=8, le=256, doc="sector size: the unit of a fill", source="gpu-core G.2"
+    )
+    sets: int = param(4, ge=1, le=4096, doc="sets; ways = bytes / (sets x line)", source="gpu-core G.2: 4, Turing 3")
+    banks: int = param(4, ge=1, le=64, doc="sector-interleaved banks", source="gpu-core E.4, G.2")
+    lookups_per_bank_per_cycle: int = param(
+        4, ge=1, le=32, doc="tag lookups of one bank per cycle", source="gpu-core E.4"
+    )
+    lookup_latency_cycles: int = param(
+        13,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="lookup pipe inside the shared load/store unit (not the load-to-use latency)",
+        source="gpu-core E.4",
+    )
+    bytes_per_cycle: int = param(
+        128,
+        unit="bytes/cycle",
+        ge=4,
+        le=1024,
+        doc="peak load throughput of the data array",
+        source="Hopper sheet 4: 121-126 B/clk/SM; whitepaper 128",
+    )
+    mshr_entries: int = param(384, ge=1, le=1 << 16, doc="outstanding missing sectors", source="gpu-core G.2")
+    mshr_merges: int = param(
+        48, ge=1, le=1 << 16, doc="requests merged in one outstanding sector", source="gpu-core G.2"
+    )
+    miss_queue_entries: int = param(32, ge=1, le=1 << 16, doc="misses waiting for the network", source="gpu-core G.2")
+    write_allocate: bool = param(
+        True,
+        doc="a write miss allocates the line (writes always go through; a later read fetches lazily)",
+        source="gpu-core G.2",
+    )
+
+
+class ConstantCacheSpec(Spec):
+    """One constant cache."""
+
+    bytes: int = param(512, unit="bytes", ge=64, le=1 << 20, doc="capacity", source="gpu-core C.2")
+    line_bytes: int = param(64, unit="bytes", ge=16, le=1024, doc="line size", source="gpu-core C.2")
+    ways: int = param(2, ge=1, le=256, doc="associativity (LRU)", source="gpu-core C.2")
+    mshrs: int = param(32, ge=1, le=4096, doc="outstanding missing lines", source="gpu-core C.2")
+
+    @property
+    def sets(self) -> int:
+        """Number of sets."""
+        return self.bytes // (self.line_bytes * self.ways)
+
+
+class ConstSpec(Spec):
+    """Constant caches. Operands c[bank][offset] of fixed-latency instructions use FL, LDC uses VL; they share nothing."""
+
+    fl: ConstantCacheSpec = component(ConstantCacheSpec, doc="fixed-latency constant cache of each sub-core")
+    vl: ConstantCacheSpec = component(
+        lambda: ConstantCacheSpec(bytes=2048, ways=8), doc="variable-latency constant cache of the SM (LDC)"
+    )
+    vl_latency_cycles: int = param(
+        11, unit="cycles", ge=1, le=1000, doc="VL lookup pipe (not the load-to-use latency)", source="gpu-core C.2, E.4"
+    )
+    miss_cycles: int = param(
+        79,
+        unit="cycles",
+        ge=1,
+        le=10_000,
+        doc="delay of an FL miss that hits the L1 constant cache",
+        source="gpu-core H.12",
+    )
+
+
+class ParametricSpec(Spec):
+    """Latency-and-bandwidth model of L2 and DRAM. Capacity comes from ``l2``, bandwidth of memory from ``dram``."""
+
+    l2_latency_cycles: int = param(
+        250,
+        unit="cycles",
+        ge=10,
+        le=100_000,
+        doc="load-to-use latency of an L2 hit, unloaded",
+        source="Hopper sheet 2: A40 (GA102) 250",
+    )
+    dram_latency_cycles: int = param(
+        547,
+        unit="cycles",
+        ge=10,
+        le=100_000,
+        doc="load-to-use latency of an L2 miss, unloaded",
+        source="Hopper sheet 2: A40 (GA102) 547",
+    )
+    l2_bytes_per_cycle: int = param(
+        1536,
+        unit="bytes/cycle",
+        ge=32,
+        le=1 << 16,
+        doc="peak L2 read throughput of the chip",
+        source="48 slices (gpu-core G.1) x 32 B sector per clock, (inf)",
+    )
+    dram_efficiency: float = param(
+        0.92,
+        unit="fraction",
+        ge=0.05,
+        le=1.0,
+        doc="share of the memory's peak bandwidth that a streaming read reaches",
+        source="Hopper sheet 1: 1.78-1.90 of 2.04 TB/s (A100 80 GB), 3.0-3.2 of 3.35 (H100)",
+    )
+
+
+class MemorySpec(Spec):
+    """Choice of the model beyond the SM."""
+
+    backend: Literal["parametric", "full"] = param(
+        "parametric",
+        doc="parametric (latency and bandwidth) or full (L2 slices, network, DRAM banks)",
+        source="DESIGN.md 6",
+    )
+    parametric: ParametricSpec = component(ParametricSpec, doc="parameters of the parametric backend")
+    flush_between_kernels: bool = param(
+        False,
+        doc="L1 and L2 start each kernel empty (what a profiler's cache control does)",
+        source="hw/h100/README.md: the two protocols",
+    )
+    memcpy_fills_l2: bool = param(
+        True, doc="host-to-device copies of the trace leave their lines in L2", source="gpu-core G.2: perf_sim_memcpy 1"
+    )
+
+
+class L2Spec(Spec):
+    """L2 cache."""
+
+    bytes: int = param(
+        6 << 20, unit="bytes", ge=1 << 16, le=1 << 30, doc="capacity of the chip's L2", source="gpu-core G.1, GA102"
+    )
+    slices: int = param(48, ge=1, le=1024, doc="slices over the whole chip", source="gpu-core G.1: 24 channels x 2")
+    partitions: int = param(
+        1, ge=1, le=8, doc="partitions; each SM is near to one of them", source="Hopper sheet 3: A100 and H100 have 2"
+    )
+    line_bytes: int = param(128, unit="bytes", ge=32, le=1024, doc="line size", source="gpu-core G.1")
+    sector_bytes: int = param(32, unit="bytes", ge=8, le=256, doc="sector size", source="gpu-core G.2")
+    ways: int = param(16, ge=1, le=256, doc="associativity (LRU)", source="gpu-core G.1")
+    latency_cycles: int = param(
+        211,
+        unit="cycles",
+        ge=1,
+        le=10_000,
+        doc="slice access, network excluded",
+        source="gpu-core G.1, rop latency of the A6000",
+    )
+    far_extra_cycles: int = param(
+        0,
+        unit="cycles",
+        ge=0,
+        le=10_000,
+        doc="extra hop to the other partition, hit or miss",
+        source="Hopper sheet 3: 150 A100, 160-175 H100",
+    )
+    slice_bytes_per_cycle: int = param(
+        32,
+        unit="bytes/cycle",
+        ge=8,
+        le=512,
+        doc="read throughput of a slice",
+        source="gpu-core G.2: one 32-byte sector per access, (inf)",
+    )
+    hash: Literal["ipoly", "linear"] = param("ipoly", doc="address to slice and set", source="gpu-core G.2")
+    mshr_entries: int = param(192, ge=1, le=1 << 16, doc="outstanding misses of a slice", source="gpu-core G.2")
+    mshr_merges: int = param(96, ge=1, le=1 << 16, doc="requests merged in one outstanding miss", source="gpu-core G.2")
+    queue_entries: int = param(
+        64, ge=1, le=1 << 16, doc="each queue between network, slice and DRAM", source="gpu-core G.2"
+    )
+    atomics_per_slice_per_cycle: int = param(
+        1,
+        unit="sectors/cycle",
+        ge=1,
+        le=64,
+        doc="atomic operations (one sector each) of a slice per cycle",
+        source="estimate: no source gives it",
+    )
+
+
+class NocSpec(Spec):
+    """Network between SMs and L2."""
+
+    latency_cycles: int = param(
+        32,
+        unit="cycles",
+        ge=1,
+        le=10_000,
+        doc="one-way latency; also the window in which SMs run alone (DESIGN.md 5)",
+        source="share of the measured L2 latency, (inf): no source separates it",
+    )
+    flit_bytes: int = param(
+        40, unit="bytes", ge=8, le=512, doc="flit: 32 data bytes and a header", source="gpu-core G.2"
+    )
+    sm_port_bytes_per_cycle: int = param(
+        64,
+        unit="bytes/cycle",
+        ge=8,
+        le=512,
+        doc="reply throughput into one SM",
+        source="A100 whitepaper: 64 B/clk/SM L2 to SM read",
+    )
+    request_bytes_per_cycle: int = param(
+        32,
+        unit="bytes/cycle",
+        ge=8,
+        le=512,
+        doc="request and write-data throughput out of one SM",
+        source="gpu-core G.2: one packet of 32 data bytes per cycle",
+    )
+    buffer_entries: int = param(512, ge=1, le=1 << 16, doc="packets buffered at each port", source="gpu-core G.2")
+    ejection_entries: int = param(
+        32, ge=1, le=1 << 16, doc="replies buffered at an SM, one consumed per cycle", source="gpu-core G.2"
+    )
+
+
+class DramSpec(Spec):
+    """Device memory. Peak bandwidth = channels x channel_width_bits x data_rate_mtps."""
+
+    standard: str = param(
+        "GDDR6",
+        pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$",
+        doc="standard whose command timings the full backend uses",
+        source="board specification, RTX A6000",
+    )
+    channels: int = param(24, ge=1, le=1024, doc="independent channels", source="gpu-core G.1: 384 bit / 16")
+    channel_width_bits: int = param(
+        16, unit="bits", ge=8, le=1024, doc="data width of a channel", source="JEDEC GDDR6: 16 bit"
+    )
+    data_rate_mtps: float = param(
+        16000.0,
+        unit="MT/s",
+        ge=100,
+        le=100_000,
+        doc="transfers per second and pin",
+        source="board specification: 768 GB/s over 384 bit",
+    )
+    burst_length: int = param(
+        16, unit="transfers", ge=1, le=64, doc="burst of one column command", source="gpu-core G.2; JEDEC GDDR6"
+    )
+    scheduler_queue_entries: int = param(224, ge=1, le=1 << 16, doc="FR-FCFS queue of a channel", source="gpu-core G.1")
+    address_mapping: str = param(
+        "RoBaCoCh",
+        doc="order of row, bank, column, channel from the most significant bits down",
+        source="gpu-core G.2: R above B above C above the channel digits",
+    )
+    timing_overrides: dict[str, int] = param(
+        {}, unit="memory clocks", doc="named timings that replace the standard's", source="none: the standard's values"
+    )
+
+    @property
+    def bandwidth_gbps(self) -> float:
+        """Peak bandwidth in GB/s (10^9 bytes)."""
+        return self.channels * self.channel_width_bits / 8 * self.data_rate_mtps / 1000
+
+
+class EnergySpec(Spec):
+    """Energy."""
+
+    table: str = param(
+        "volta_accelwattch",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        doc="name of the energy table",
+        source="gpu-core J: the only published table, calibrated on Volta",
+    )
+
+
+class LaunchSpec(Spec):
+    """Kernel launch and CTA distribution."""
+
+    latency_cycles: int = param(
+        1500, unit="cycles", ge=0, le=1_000_000, doc="launch to the first CTA on an SM", source="gpu-core B.6"
+    )
+    overhead_cycles: int = param(
+        3700,
+        unit="cycles",
+        ge=0,
+        le=1_000_000,
+        doc="gpc__cycles_elapsed.max less sm__cycles_active.max of a kernel: launch and drain",
+        source="hw/h100/README.md, measured on an H100",
+    )
+    cta_per_cycle: int = param(
+        1, unit="CTAs/cycle", ge=1, le=32, doc="CTAs that one SM receives in a cycle", source="gpu-core B.6"
+    )
+    max_cluster_size: int = param(
+        1,
+        unit="CTAs",
+        ge=1,
+        le=16,
+        doc="largest thread-block cluster (1 = no clusters)",
+        source="CUDA C Programming Guide: cc 9.0 and up, 8 portable, 16 at most",
+    )

@@ -1,0 +1,105 @@
+"""The sub-core's local memory unit and the shared load/store unit. gpu-core sheet, section E."""
+
+from __future__ import annotations
+
+from archsim.config.spec import Spec, component, param
+
+TABLE2 = "gpu-core E.2 (table 2 of the paper), Ampere"
+
+
+def _cells(default: tuple[int, ...], doc: str, source: str = TABLE2) -> tuple[int, ...]:
+    cells: tuple[int, ...] = param(default, unit="cycles", doc=doc, source=source)
+    return cells
+
+
+class MemoryLatencySpec(Spec):
+    """Issue-to-dependent-issue cycles for hits of one sector or one wavefront; entries are for 32, 64 and 128 bits per lane.
+
+    RAW: a consumer of the loaded value (also WAW). WAR: an instruction that overwrites a source register.
+    """
+
+    load_global_uniform_raw: tuple[int, int, int] = _cells((29, 31, 35), "LDG, uniform address: RAW")
+    load_global_uniform_war: tuple[int, int, int] = _cells((9, 9, 9), "LDG, uniform address: WAR")
+    load_global_regular_raw: tuple[int, int, int] = _cells((32, 34, 38), "LDG, register address: RAW")
+    load_global_regular_war: tuple[int, int, int] = _cells((11, 11, 11), "LDG, register address: WAR")
+    store_global_uniform_war: tuple[int, int, int] = _cells(
+        (10, 12, 16), "STG, uniform address: WAR", TABLE2 + "; 64 and 128 bit are the authors' estimates"
+    )
+    store_global_regular_war: tuple[int, int, int] = _cells((14, 16, 20), "STG, register address: WAR")
+    load_shared_uniform_raw: tuple[int, int, int] = _cells((23, 23, 25), "LDS, uniform address: RAW")
+    load_shared_uniform_war: tuple[int, int, int] = _cells((9, 9, 9), "LDS, uniform address: WAR")
+    load_shared_regular_raw: tuple[int, int, int] = _cells((24, 24, 26), "LDS, register address: RAW")
+    load_shared_regular_war: tuple[int, int, int] = _cells((9, 9, 9), "LDS, register address: WAR")
+    store_shared_uniform_war: tuple[int, int, int] = _cells((10, 12, 16), "STS, uniform address: WAR")
+    store_shared_regular_war: tuple[int, int, int] = _cells((12, 14, 18), "STS, register address: WAR")
+    ldc_immediate_raw: tuple[int, int] = _cells(
+        (26, 26), "LDC, immediate offset, 32 and 64 bit: RAW", TABLE2 + "; 64 bit as 32 bit (inferred)"
+    )
+    ldc_immediate_war: tuple[int, int] = _cells(
+        (10, 10), "LDC, immediate offset, 32 and 64 bit: WAR", TABLE2 + "; 64 bit as 32 bit (inferred)"
+    )
+    ldc_regular_raw: tuple[int, int] = _cells((29, 29), "LDC, register offset, 32 and 64 bit: RAW")
+    ldc_regular_war: tuple[int, int] = _cells((29, 29), "LDC, register offset, 32 and 64 bit: WAR")
+    ldgsts_raw: tuple[int, int, int] = _cells((39, 39, 39), "LDGSTS: release of the write barrier", TABLE2 + ", H.13")
+    ldgsts_war: tuple[int, int, int] = _cells((13, 13, 13), "LDGSTS: WAR", TABLE2 + ", H.13")
+    memory_misc_raw: int = param(
+        16,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="SHFL, S2R, MATCH...: RAW",
+        source="gpu-core H.15 (released model): S2R, SHFL 16",
+    )
+    memory_misc_war: int = param(6, unit="cycles", ge=1, le=1000, doc="SHFL, S2R, MATCH...: WAR", source="gpu-core E.3")
+    texture_raw: int = param(
+        200, unit="cycles", ge=1, le=10_000, doc="texture fetch that hits: RAW", source="gpu-core F.1"
+    )
+
+
+class MemoryUnitSpec(Spec):
+    """Local unit of a sub-core and the shared unit behind the four of them."""
+
+    queue_entries: int = param(
+        4,
+        ge=1,
+        le=64,
+        doc="queue of the local unit; with its latch one more instruction issues back to back",
+        source="gpu-core E.1, H.10",
+    )
+    agu_cycles: int = param(
+        4,
+        unit="cycles",
+        ge=1,
+        le=32,
+        doc="address generation: one instruction per this many cycles and sub-core",
+        source="gpu-core E.1",
+    )
+    accept_interval_cycles: int = param(
+        2,
+        unit="cycles",
+        ge=1,
+        le=32,
+        doc="the shared unit accepts one instruction per this many cycles from all sub-cores",
+        source="gpu-core E.1",
+    )
+    prt_entries: int = param(
+        128, ge=1, le=4096, doc="pending-request table: instructions in the shared unit", source="gpu-core E.4"
+    )
+    prt_concurrent: int = param(4, ge=1, le=64, doc="table entries coalesced at the same time", source="gpu-core E.4")
+    return_bytes_per_cycle: int = param(
+        64,
+        unit="bytes/cycle",
+        ge=4,
+        le=1024,
+        doc="return path to the register files (a 32-lane register takes 2 cycles)",
+        source="gpu-core E.1",
+    )
+    ldgsts_delay_cycles: int = param(
+        19,
+        unit="cycles",
+        ge=0,
+        le=1000,
+        doc="delay line from L1 into shared memory of LDGSTS",
+        source="gpu-core E.4 (released code)",
+    )
+    latency: MemoryLatencySpec = component(MemoryLatencySpec, doc="measured latency table")

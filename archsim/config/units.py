@@ -1,0 +1,162 @@
+"""Execution units of one sub-core: latency and initiation interval. gpu-core sheet, section F.
+
+``latency_cycles`` always means: cycles from the issue of an instruction to the earliest issue of one that needs its result,
+nothing else in the way. For fixed-latency units that is the stall count a compiler must encode (read stages overlap through the
+bypass); for variable-latency units it is the distance seen through a dependence counter. The released model's "latency, II"
+pairs (F.1) add up to it: 2 + 2 = 4 for INT and FP32, 3 + 2 = 5 for FP16.
+"""
+
+from __future__ import annotations
+
+from archsim.config.spec import Spec, component, param
+from archsim.config.tensor import TensorSpec
+
+Cycles = int  # UnitsSpec has a field called `int`, which would hide the builtin from its own annotations
+
+
+class UnitSpec(Spec):
+    """A fixed-latency unit."""
+
+    latency_cycles: int = param(
+        4, unit="cycles", ge=1, le=1000, doc="issue to earliest dependent issue", source="gpu-core F.1, F.3"
+    )
+    initiation_interval_cycles: int = param(
+        2,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="cycles between two issues to this unit (2 = 16 lanes wide)",
+        source="gpu-core F.1",
+    )
+
+
+class Fp32Spec(UnitSpec):
+    """FP32 pipes; IMAD runs here too."""
+
+    pipes: int = param(
+        2,
+        ge=1,
+        le=2,
+        doc="pipes that can take an FP32 instruction, each with its own initiation interval",
+        source="gpu-core F.1: Turing and A100 1, others 2",
+    )
+    second_pipe_is_int: bool = param(
+        True,
+        doc="the second FP32 pipe is the INT pipe, so INT and FP32 compete for it (IMAD never uses it)",
+        source="gpu-core B.4; GA102 whitepaper: one datapath FP32 or INT32",
+    )
+
+
+class VariableUnitSpec(UnitSpec):
+    """A variable-latency unit guarded by dependence counters."""
+
+    war_release_cycles: int = param(
+        13,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="issue to the release of the read barrier",
+        source="gpu-core F.1: SFU lat + II - 3 = 13",
+    )
+
+
+class QueuedUnitSpec(UnitSpec):
+    """The MISC unit behind a queue (ERRBAR, S2UR)."""
+
+    queue_entries: int = param(3, ge=1, le=64, doc="instructions waiting in the sub-core", source="gpu-core B.5")
+
+
+class Fp64Spec(Spec):
+    """FP64. Consumer parts have one narrow unit per SM behind a queue in each sub-core; A100/H100 have one per sub-core."""
+
+    shared_per_sm: bool = param(True, doc="one unit for the whole SM, variable latency", source="gpu-core E.5")
+    latency_cycles: int = param(
+        8,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="issue to earliest dependent issue, when not shared",
+        source="gpu-core F.3, sm_90: stall 8, no counter",
+    )
+    initiation_interval_cycles: int = param(
+        16, unit="cycles", ge=1, le=1000, doc="cycles between two instructions of the unit", source="gpu-core F.1"
+    )
+    queue_entries: int = param(3, ge=1, le=64, doc="queue in each sub-core (shared unit)", source="gpu-core E.5")
+    local_stages: int = param(
+        6,
+        ge=1,
+        le=32,
+        doc="one-cycle stages in the sub-core before the transfer (shared unit)",
+        source="gpu-core E.5: 6, Turing 5",
+    )
+    transfer_cycles_per_operand: int = param(
+        4,
+        unit="cycles",
+        ge=1,
+        le=64,
+        doc="transfer of one register source operand to the shared unit",
+        source="gpu-core E.5: 256 B at 64 B/cycle",
+    )
+    pipe_latency_cycles: int = param(
+        24, unit="cycles", ge=1, le=1000, doc="pipeline of the shared unit", source="gpu-core E.5: 24, Turing 25"
+    )
+    writeback_cycles_per_register: int = param(
+        2, unit="cycles", ge=1, le=64, doc="return link, per 32-bit register of the result", source="gpu-core E.5"
+    )
+    transfer_spacing_cycles: int = param(
+        1,
+        unit="cycles",
+        ge=1,
+        le=64,
+        doc="spacing of transfers from the sub-cores into the shared unit",
+        source="gpu-core E.3, L.2 row 9",
+    )
+
+
+class UnitsSpec(Spec):
+    """Execution units of a sub-core."""
+
+    int: UnitSpec = component(UnitSpec, doc="integer and logic")
+    fp32: Fp32Spec = component(Fp32Spec, doc="FP32 and IMAD")
+    fp16: UnitSpec = component(lambda: UnitSpec(latency_cycles=5), doc="packed FP16 (HADD2, HMUL2, HFMA2...)")
+    fp64: Fp64Spec = component(Fp64Spec, doc="FP64")
+    sfu: VariableUnitSpec = component(
+        lambda: VariableUnitSpec(latency_cycles=19, initiation_interval_cycles=8),
+        doc="special functions and conversions: MUFU, POPC, FLO, BREV, I2F... (II 8 = the 16 results/clk/SM of gpu-core F.4; latency H.15)",
+    )
+    tensor: TensorSpec = component(TensorSpec, doc="tensor cores")
+    uniform: UnitSpec = component(UnitSpec, doc="uniform datapath")
+    branch: UnitSpec = component(
+        lambda: UnitSpec(latency_cycles=3, initiation_interval_cycles=1), doc="branches, convergence barriers"
+    )
+    misc: UnitSpec = component(
+        lambda: UnitSpec(latency_cycles=2, initiation_interval_cycles=1), doc="NOP, VOTE, BAR, DEPBAR... (no queue)"
+    )
+    misc_queue: QueuedUnitSpec = component(QueuedUnitSpec, doc="ERRBAR, S2UR (queued)")
+    predicate_latency_cycles: Cycles = param(
+        13,
+        unit="cycles",
+        ge=1,
+        le=100,
+        doc="predicate producer to the instruction it guards",
+        source="gpu-core A.3: 13, sm_75 12",
+    )
+    imad_wide_latency_cycles: Cycles = param(
+        5,
+        unit="cycles",
+        ge=1,
+        le=100,
+        doc="IMAD.WIDE to its dependent",
+        source="gpu-core F.3: sm_75-89 5, sm_90 3, sm_120 4",
+    )
+    imad_hi_latency_cycles: Cycles = param(
+        6, unit="cycles", ge=1, le=100, doc="IMAD.HI to its dependent", source="gpu-core F.3"
+    )
+    variable_consumer_extra_cycles: Cycles = param(
+        1,
+        unit="cycles",
+        ge=0,
+        le=16,
+        doc="added when the consumer is a variable-latency instruction (no bypass into it)",
+        source="gpu-core D.2, H.3: 5 instead of 4",
+    )
