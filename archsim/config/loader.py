@@ -121,7 +121,7 @@ def _normalise(node: Marked, spec: type[Spec], prefix: str) -> Marked:
         path = f"{prefix}.{key}" if prefix else key
         field = spec.model_fields.get(key)
         if field is None:
-            raise ConfigError(f"{item.origin}: unknown key {path!r}{_nearest(path)}")
+            raise ConfigError(f"{item.origin}: unknown key {path!r}{nearest(path)}")
         child = spec_class(field)
         entry = table_class(field)
         if child is not None:
@@ -178,7 +178,7 @@ def _strip(node: Marked) -> Any:
     return node.value
 
 
-def _nearest(path: str) -> str:
+def nearest(path: str) -> str:
     """``; did you mean ...?`` over every valid path, by the whole path first and by the last name next."""
     paths = [name for name, *_ in walk(MachineConfig)]
     close = difflib.get_close_matches(path, paths, n=1, cutoff=0.75)

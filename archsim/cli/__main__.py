@@ -1,0 +1,5 @@
+"""``python -m archsim.cli``."""
+
+from archsim.cli import entry_point
+
+entry_point()
