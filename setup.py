@@ -25,7 +25,7 @@ def extensions() -> list[Extension]:
     return cythonize([extension], language_level=3)
 
 
-# configs/ and traces/ stay at the top of the checkout, where people look for them, and are installed inside the package.
+# configs/ and traces/ stay at the top of the checkout, where people look for them, and install inside the package.
 DATA = {f"archsim._data.{folder}": folder for folder in ("configs", "traces") if (ROOT / folder).is_dir()}
 
 setup(

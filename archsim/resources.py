@@ -1,7 +1,7 @@
 """Configurations and traces that ship with archsim, found by bare name from any folder.
 
-An installed package carries them as package data (``archsim._data.configs``, ``archsim._data.traces``); a source checkout (and an
-editable installation of it) has them in its top-level ``configs/`` and ``traces/`` folders.
+An installed package carries them as package data (``archsim._data.configs``, ``archsim._data.traces``); a source
+checkout (and an editable installation of it) has them in its top-level ``configs/`` and ``traces/`` folders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TRACE_SUFFIX = ".h5"
 
 
 def _folder(kind: str) -> Path:
-    """Folder of the shipped ``kind`` ("configs" or "traces"); the checkout's own wins over an installed copy beside it."""
+    """Folder of the shipped ``kind`` ("configs" or "traces")."""
     checkout = _PACKAGE.parent / kind
     if (_PACKAGE.parent / "pyproject.toml").is_file() and checkout.is_dir():
         return checkout

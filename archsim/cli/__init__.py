@@ -1,7 +1,7 @@
 """The ``archsim`` command. One module a command; only the one that runs is imported.
 
-A command is a module of this package, named after it, with ``HELP`` (a string literal of one line), ``add_arguments(parser)`` and
-``run(args) -> int``. Modules whose names start with ``_`` are helpers.
+A command is a module of this package, named after it, with ``HELP`` (a string literal of one line),
+``add_arguments(parser)`` and ``run(args) -> int``. Modules whose names start with ``_`` are helpers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From names, files and ``--set`` overrides to one validated :class:`MachineConfig`.
 
-Layers are merged key by key, later ones winning: defaults, then each ``--config`` (with what it ``extends:`` below it), then
-each override in order. Every message names the place that set the offending value.
+Layers are merged key by key, later ones winning: defaults, then each ``--config`` (with what it ``extends:`` below it),
+then each override in order. Every message names the place that set the offending value.
 """
 
 from __future__ import annotations

@@ -8,15 +8,25 @@ from typing import Any
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from archsim.config.memory import ConstSpec, DramSpec, EnergySpec, L1dSpec, L2Spec, LaunchSpec, MemorySpec, NocSpec
-from archsim.config.sm import SmSpec
+from archsim.config.memory import (
+    ConstantCacheSpec,
+    ConstSpec,
+    DramSpec,
+    EnergySpec,
+    L1dSpec,
+    L2Spec,
+    LaunchSpec,
+    MemorySpec,
+    NocSpec,
+)
+from archsim.config.sm import InstructionCacheSpec, SmSpec
 from archsim.config.spec import Spec, component, param
 
 ARCHS = (61, 75, 80, 86, 89, 90, 100, 120)
 
 
 class MachineConfig(Spec):
-    """A GPU. ``MachineConfig()`` is a valid machine: an RTX A6000 (the part that the published core model was validated on)."""
+    """A GPU. ``MachineConfig()`` is a valid machine: an RTX A6000, the published model's reference board."""
 
     name: str = param("default", doc="name shown in reports", source="none")
     description: str = param(
@@ -94,12 +104,14 @@ def _chip(config: MachineConfig) -> Iterator[tuple[str, str]]:
     if parametric.dram_latency_cycles < parametric.l2_latency_cycles:
         yield (
             "memory.parametric.dram_latency_cycles",
-            f"a miss ({parametric.dram_latency_cycles} cycles) can't be faster than an L2 hit ({parametric.l2_latency_cycles})",
+            f"a miss ({parametric.dram_latency_cycles} cycles) can't be faster than an L2 hit "
+            f"({parametric.l2_latency_cycles})",
         )
     if 2 * config.noc.latency_cycles >= parametric.l2_latency_cycles:
         yield (
             "noc.latency_cycles",
-            f"two network crossings of {config.noc.latency_cycles} cycles exceed the L2 hit latency of {parametric.l2_latency_cycles}",
+            f"two network crossings of {config.noc.latency_cycles} cycles exceed the L2 hit latency "
+            f"of {parametric.l2_latency_cycles}",
         )
 
 
@@ -113,12 +125,13 @@ def _residency(config: MachineConfig) -> Iterator[tuple[str, str]]:
             f"allocates {sm.register_allocation_unit} registers at a time but the SM has {sm.registers}",
         )
     shared = sm.shared
+    largest = shared.carveouts_kb[-1] * 1024
     if list(shared.carveouts_kb) != sorted(set(shared.carveouts_kb)) or shared.carveouts_kb[0] < 0:
         yield "sm.shared.carveouts_kb", "must be in strictly increasing order, none negative"
-    elif shared.carveouts_kb[-1] * 1024 != shared.max_bytes:
+    elif largest != shared.max_bytes:
         yield (
             "sm.shared.max_bytes",
-            f"{shared.max_bytes} bytes differ from the largest carve-out ({shared.carveouts_kb[-1]} KB = {shared.carveouts_kb[-1] * 1024} bytes)",
+            f"{shared.max_bytes} bytes differ from the largest carve-out ({largest} bytes)",
         )
     if shared.max_bytes > sm.unified_l1_bytes:
         yield (
@@ -140,7 +153,7 @@ def _caches(config: MachineConfig) -> Iterator[tuple[str, str]]:
             f"the unified array of {config.sm.unified_l1_bytes} bytes isn't a whole number of ways of "
             f"{config.l1d.sets} sets x {config.l1d.line_bytes} bytes",
         )
-    indexed = {
+    indexed: dict[str, InstructionCacheSpec | ConstantCacheSpec] = {
         "sm.front_end.l0i": config.sm.front_end.l0i,
         "sm.front_end.l1i": config.sm.front_end.l1i,
         "const.fl": config.const.fl,
@@ -156,5 +169,6 @@ def _caches(config: MachineConfig) -> Iterator[tuple[str, str]]:
     if l2.bytes % (l2.slices * l2.line_bytes * l2.ways):
         yield (
             "l2.bytes",
-            f"{l2.bytes} bytes isn't a whole number of sets of {l2.slices} slices x {l2.ways} ways x {l2.line_bytes} bytes",
+            f"{l2.bytes} bytes isn't a whole number of sets of "
+            f"{l2.slices} slices x {l2.ways} ways x {l2.line_bytes} bytes",
         )

@@ -62,7 +62,7 @@ class ConstantCacheSpec(Spec):
 
 
 class ConstSpec(Spec):
-    """Constant caches. Operands c[bank][offset] of fixed-latency instructions use FL, LDC uses VL; they share nothing."""
+    """Constant caches. Operands c[][] of fixed-latency instructions use FL, LDC uses VL; they share nothing."""
 
     fl: ConstantCacheSpec = component(ConstantCacheSpec, doc="fixed-latency constant cache of each sub-core")
     vl: ConstantCacheSpec = component(

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import Field
+
 from archsim.config.spec import Spec, component, param
 
 TABLE2 = "gpu-core E.2 (table 2 of the paper), Ampere"
 
 
-def _cells(default: tuple[int, ...], doc: str, source: str = TABLE2) -> tuple[int, ...]:
-    cells: tuple[int, ...] = param(default, unit="cycles", doc=doc, source=source)
-    return cells
+Cell = Annotated[int, Field(ge=1, le=1000)]
+Widths = tuple[Cell, Cell, Cell]  # 32, 64, 128 bits a lane
+Widths2 = tuple[Cell, Cell]  # 32, 64 bits a lane
+
+
+def _cells(default: tuple[int, ...], doc: str, source: str = TABLE2) -> Any:
+    return param(default, unit="cycles", doc=doc, source=source)
 
 
 class MemoryLatencySpec(Spec):
-    """Issue-to-dependent-issue cycles for hits of one sector or one wavefront; entries are for 32, 64 and 128 bits per lane.
+    """Issue-to-dependent-issue cycles for hits of one sector or one wavefront, for 32, 64 and 128 bits per lane.
 
     RAW: a consumer of the loaded value (also WAW). WAR: an instruction that overwrites a source register.
     """
 
-    load_global_uniform_raw: tuple[int, int, int] = _cells((29, 31, 35), "LDG, uniform address: RAW")
-    load_global_uniform_war: tuple[int, int, int] = _cells((9, 9, 9), "LDG, uniform address: WAR")
-    load_global_regular_raw: tuple[int, int, int] = _cells((32, 34, 38), "LDG, register address: RAW")
-    load_global_regular_war: tuple[int, int, int] = _cells((11, 11, 11), "LDG, register address: WAR")
-    store_global_uniform_war: tuple[int, int, int] = _cells(
+    load_global_uniform_raw: Widths = _cells((29, 31, 35), "LDG, uniform address: RAW")
+    load_global_uniform_war: Widths = _cells((9, 9, 9), "LDG, uniform address: WAR")
+    load_global_regular_raw: Widths = _cells((32, 34, 38), "LDG, register address: RAW")
+    load_global_regular_war: Widths = _cells((11, 11, 11), "LDG, register address: WAR")
+    store_global_uniform_war: Widths = _cells(
         (10, 12, 16), "STG, uniform address: WAR", TABLE2 + "; 64 and 128 bit are the authors' estimates"
     )
-    store_global_regular_war: tuple[int, int, int] = _cells((14, 16, 20), "STG, register address: WAR")
-    load_shared_uniform_raw: tuple[int, int, int] = _cells((23, 23, 25), "LDS, uniform address: RAW")
-    load_shared_uniform_war: tuple[int, int, int] = _cells((9, 9, 9), "LDS, uniform address: WAR")
-    load_shared_regular_raw: tuple[int, int, int] = _cells((24, 24, 26), "LDS, register address: RAW")
-    load_shared_regular_war: tuple[int, int, int] = _cells((9, 9, 9), "LDS, register address: WAR")
-    store_shared_uniform_war: tuple[int, int, int] = _cells((10, 12, 16), "STS, uniform address: WAR")
-    store_shared_regular_war: tuple[int, int, int] = _cells((12, 14, 18), "STS, register address: WAR")
-    ldc_immediate_raw: tuple[int, int] = _cells(
+    store_global_regular_war: Widths = _cells((14, 16, 20), "STG, register address: WAR")
+    load_shared_uniform_raw: Widths = _cells((23, 23, 25), "LDS, uniform address: RAW")
+    load_shared_uniform_war: Widths = _cells((9, 9, 9), "LDS, uniform address: WAR")
+    load_shared_regular_raw: Widths = _cells((24, 24, 26), "LDS, register address: RAW")
+    load_shared_regular_war: Widths = _cells((9, 9, 9), "LDS, register address: WAR")
+    store_shared_uniform_war: Widths = _cells((10, 12, 16), "STS, uniform address: WAR")
+    store_shared_regular_war: Widths = _cells((12, 14, 18), "STS, register address: WAR")
+    ldc_immediate_raw: Widths2 = _cells(
         (26, 26), "LDC, immediate offset, 32 and 64 bit: RAW", TABLE2 + "; 64 bit as 32 bit (inferred)"
     )
-    ldc_immediate_war: tuple[int, int] = _cells(
+    ldc_immediate_war: Widths2 = _cells(
         (10, 10), "LDC, immediate offset, 32 and 64 bit: WAR", TABLE2 + "; 64 bit as 32 bit (inferred)"
     )
-    ldc_regular_raw: tuple[int, int] = _cells((29, 29), "LDC, register offset, 32 and 64 bit: RAW")
-    ldc_regular_war: tuple[int, int] = _cells((29, 29), "LDC, register offset, 32 and 64 bit: WAR")
-    ldgsts_raw: tuple[int, int, int] = _cells((39, 39, 39), "LDGSTS: release of the write barrier", TABLE2 + ", H.13")
-    ldgsts_war: tuple[int, int, int] = _cells((13, 13, 13), "LDGSTS: WAR", TABLE2 + ", H.13")
+    ldc_regular_raw: Widths2 = _cells((29, 29), "LDC, register offset, 32 and 64 bit: RAW")
+    ldc_regular_war: Widths2 = _cells((29, 29), "LDC, register offset, 32 and 64 bit: WAR")
+    ldgsts_raw: Widths = _cells((39, 39, 39), "LDGSTS: release of the write barrier", TABLE2 + ", H.13")
+    ldgsts_war: Widths = _cells((13, 13, 13), "LDGSTS: WAR", TABLE2 + ", H.13")
     memory_misc_raw: int = param(
         16,
         unit="cycles",

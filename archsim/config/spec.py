@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 class Spec(BaseModel):
     """Base of every component: immutable, no unknown keys, no silent conversion between types.
 
-    ``SHORTHAND`` names the parameter that a bare scalar sets: ``sm.prefetcher: none`` means ``sm.prefetcher.kind: none``.
+    ``SHORTHAND`` names the parameter that a bare scalar sets: ``sm.prefetcher: none`` sets ``sm.prefetcher.kind``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)

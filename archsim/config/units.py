@@ -1,9 +1,9 @@
 """Execution units of one sub-core: latency and initiation interval. gpu-core sheet, section F.
 
-``latency_cycles`` always means: cycles from the issue of an instruction to the earliest issue of one that needs its result,
-nothing else in the way. For fixed-latency units that is the stall count a compiler must encode (read stages overlap through the
-bypass); for variable-latency units it is the distance seen through a dependence counter. The released model's "latency, II"
-pairs (F.1) add up to it: 2 + 2 = 4 for INT and FP32, 3 + 2 = 5 for FP16.
+``latency_cycles`` always means: cycles from the issue of an instruction to the earliest issue of one that needs its
+result, nothing else in the way. For fixed-latency units that is the stall count a compiler must encode; for
+variable-latency units it is the distance seen through a dependence counter. The released model's "latency, II" pairs
+(F.1) add up to it: 2 + 2 = 4 for INT and FP32, 3 + 2 = 5 for FP16.
 """
 
 from __future__ import annotations
@@ -47,9 +47,45 @@ class Fp32Spec(UnitSpec):
     )
 
 
-class VariableUnitSpec(UnitSpec):
-    """A variable-latency unit guarded by dependence counters."""
+class Fp16Spec(UnitSpec):
+    """Packed FP16."""
 
+    latency_cycles: int = param(
+        5, unit="cycles", ge=1, le=1000, doc="issue to earliest dependent issue", source="gpu-core D.2: HADD2 5, FFMA 4"
+    )
+
+
+class BranchSpec(UnitSpec):
+    """Branch unit."""
+
+    latency_cycles: int = param(
+        3, unit="cycles", ge=1, le=1000, doc="issue to earliest dependent issue", source="gpu-core F.1: 2 + 1"
+    )
+    initiation_interval_cycles: int = param(
+        1, unit="cycles", ge=1, le=1000, doc="cycles between two issues to this unit", source="gpu-core F.1"
+    )
+
+
+class MiscSpec(UnitSpec):
+    """Instructions without a real unit."""
+
+    latency_cycles: int = param(
+        2, unit="cycles", ge=1, le=1000, doc="issue to earliest dependent issue", source="gpu-core F.1: 1 + 1"
+    )
+    initiation_interval_cycles: int = param(
+        1, unit="cycles", ge=1, le=1000, doc="cycles between two issues to this unit", source="gpu-core F.1"
+    )
+
+
+class SfuSpec(UnitSpec):
+    """Special functions and conversions: variable latency, guarded by dependence counters."""
+
+    latency_cycles: int = param(
+        19, unit="cycles", ge=1, le=1000, doc="issue to earliest dependent issue", source="gpu-core H.15: MUFU, I2F 19"
+    )
+    initiation_interval_cycles: int = param(
+        8, unit="cycles", ge=1, le=1000, doc="cycles between two issues", source="gpu-core F.4: 16 results/clk/SM"
+    )
     war_release_cycles: int = param(
         13,
         unit="cycles",
@@ -67,7 +103,7 @@ class QueuedUnitSpec(UnitSpec):
 
 
 class Fp64Spec(Spec):
-    """FP64. Consumer parts have one narrow unit per SM behind a queue in each sub-core; A100/H100 have one per sub-core."""
+    """FP64. Consumer parts have one narrow unit an SM behind a queue in each sub-core; A100 and H100 one a sub-core."""
 
     shared_per_sm: bool = param(True, doc="one unit for the whole SM, variable latency", source="gpu-core E.5")
     latency_cycles: int = param(
@@ -118,20 +154,13 @@ class UnitsSpec(Spec):
 
     int: UnitSpec = component(UnitSpec, doc="integer and logic")
     fp32: Fp32Spec = component(Fp32Spec, doc="FP32 and IMAD")
-    fp16: UnitSpec = component(lambda: UnitSpec(latency_cycles=5), doc="packed FP16 (HADD2, HMUL2, HFMA2...)")
+    fp16: Fp16Spec = component(Fp16Spec, doc="packed FP16 (HADD2, HMUL2, HFMA2...)")
     fp64: Fp64Spec = component(Fp64Spec, doc="FP64")
-    sfu: VariableUnitSpec = component(
-        lambda: VariableUnitSpec(latency_cycles=19, initiation_interval_cycles=8),
-        doc="special functions and conversions: MUFU, POPC, FLO, BREV, I2F... (II 8 = the 16 results/clk/SM of gpu-core F.4; latency H.15)",
-    )
+    sfu: SfuSpec = component(SfuSpec, doc="MUFU, POPC, FLO, BREV and conversions")
     tensor: TensorSpec = component(TensorSpec, doc="tensor cores")
     uniform: UnitSpec = component(UnitSpec, doc="uniform datapath")
-    branch: UnitSpec = component(
-        lambda: UnitSpec(latency_cycles=3, initiation_interval_cycles=1), doc="branches, convergence barriers"
-    )
-    misc: UnitSpec = component(
-        lambda: UnitSpec(latency_cycles=2, initiation_interval_cycles=1), doc="NOP, VOTE, BAR, DEPBAR... (no queue)"
-    )
+    branch: BranchSpec = component(BranchSpec, doc="branches, convergence barriers")
+    misc: MiscSpec = component(MiscSpec, doc="NOP, VOTE, BAR, DEPBAR... (no queue)")
     misc_queue: QueuedUnitSpec = component(QueuedUnitSpec, doc="ERRBAR, S2UR (queued)")
     predicate_latency_cycles: Cycles = param(
         13,
