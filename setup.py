@@ -38,5 +38,6 @@ setup(
         "archsim._data.configs": ["**/*.yaml"],
         "archsim._data.traces": ["**/*.h5", "**/*.md"],
     },
+    include_package_data=False,  # what is installed is listed above, not whatever the sdist carries
     ext_modules=extensions(),
 )
