@@ -25,6 +25,9 @@ def extensions() -> list[Extension]:
     return cythonize([extension], language_level=3)
 
 
+# The stand-in of the CUDA runtime is compiled when it is first used.
+C_SOURCES = ["**/*.c", "**/*.h", "**/*.map"]
+
 # configs/ and traces/ stay at the top of the checkout, where people look for them, and install inside the package.
 DATA = {f"archsim._data.{folder}": folder for folder in ("configs", "traces") if (ROOT / folder).is_dir()}
 
@@ -33,7 +36,8 @@ setup(
     package_dir=DATA,
     package_data={
         "archsim": ["py.typed"],
-        "archsim.emulator.runtime": ["*.c", "*.h", "*.map"],
+        "archsim.cuda": C_SOURCES,
+        "archsim.emulator": C_SOURCES,
         "archsim.trace": ["*.pyx"],
         "archsim._data.configs": ["**/*.yaml"],
         "archsim._data.traces": ["**/*.h5", "**/*.md"],

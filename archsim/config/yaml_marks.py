@@ -74,7 +74,7 @@ def read(path: Path) -> Marked:
         node = loader.get_single_node()
         if node is None:
             return Marked({}, Origin(str(path), 1))
-        return _mark(loader, node, path)
+        return _Marker(loader, path).mark(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
@@ -85,18 +85,37 @@ def read(path: Path) -> Marked:
             loader.dispose()
 
 
-def _mark(loader: _Loader, node: yaml.Node, path: Path) -> Marked:
-    origin = Origin(str(path), node.start_mark.line + 1)
-    if not isinstance(node, yaml.MappingNode):
-        return Marked(_plain(loader.construct_object(node, deep=True)), origin)
-    result: dict[str, Marked] = {}
-    for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))
+class _Marker:
+    """Turns nodes into Marked values. Aliases may repeat a node, but not make a small file unfold without bound."""
+
+    MAX_KEYS = 20_000
+
+    def __init__(self, loader: _Loader, path: Path) -> None:
+        self.loader = loader
+        self.path = path
+        self.keys = 0
+
+    def mark(self, node: yaml.Node) -> Marked:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.MappingNode):
+            return Marked(_plain(self.loader.construct_object(node, deep=True)), Origin(str(self.path), line))
+        if node.tag != "tag:yaml.org,2002:map":
+            raise ConfigError(f"{self.path}:{line}: the tag {node.tag!r} has no meaning here")
+        result: dict[str, Marked] = {}
+        for key_node, value_node in node.value:
+            self._add(result, key_node, value_node)
+        return Marked(result, Origin(str(self.path), line))
+
+    def _add(self, result: dict[str, Marked], key_node: yaml.Node, value_node: yaml.Node) -> None:
+        key = str(self.loader.construct_object(key_node, deep=True))
         line = key_node.start_mark.line + 1
+        self.keys += 1
+        if self.keys > self.MAX_KEYS:
+            raise ConfigError(f"{self.path}:{line}: more than {self.MAX_KEYS} keys; this is not a machine")
         if key in result:
-            raise ConfigError(f"{path}:{line}: {key!r} is set twice (first at line {result[key].origin.line})")
-        result[key] = Marked(_mark(loader, value_node, path).value, Origin(str(path), line))
-    return Marked(result, origin)
+            first = result[key].origin.line
+            raise ConfigError(f"{self.path}:{line}: {key!r} is set twice (first at line {first})")
+        result[key] = Marked(self.mark(value_node).value, Origin(str(self.path), line))
 
 
 def _plain(value: Any) -> Any:

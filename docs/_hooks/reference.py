@@ -26,8 +26,8 @@ def reference() -> str:
         "Every parameter, generated from the program. Defaults are those of an empty configuration; "
         "`archsim describe PARAM --config NAME` gives a machine's own value.",
         "",
-        "Sources: *gpu-core* is the project's fact sheet on Huerta et al., “Dissecting and Modeling the Architecture of "
-        "Modern GPU Cores”, MICRO 2025 ([doi](https://doi.org/10.1145/3725843.3756041)), and the simulator that its "
+        "Sources: *gpu-core* is the project's fact sheet on Huerta et al., “Dissecting and Modeling the Architecture "
+        "of Modern GPU Cores”, MICRO 2025 ([doi](https://doi.org/10.1145/3725843.3756041)), and the simulator that its "
         "authors released; *Hopper sheet* collects published measurements of Ampere and Hopper (RRZE gpu-benches, "
         "HPMLL NVIDIA-Hopper-Benchmark, Luo et al., arXiv 2402.13499 and 2501.12084, and others). Letters and numbers "
         "are their sections; *(inf)* marks what was inferred.",
