@@ -49,6 +49,14 @@ class SharedMemorySpec(Spec):
         32, ge=1, le=128, doc="number of 4-byte-wide banks", source="gpu-core E.4; CUDA C Programming Guide"
     )
     bank_bytes: int = param(4, unit="bytes", ge=4, le=8, doc="width of one bank", source="gpu-core E.4")
+    conflict_cycles: int = param(
+        2,
+        unit="cycles",
+        ge=1,
+        le=64,
+        doc="added for each further wavefront of a bank conflict",
+        source="Hopper sheet 5: 23 without, 25 / 29 / 37 cycles for 2 / 4 / 8 ways on A100",
+    )
     latency_cycles: int = param(
         7,
         unit="cycles",
@@ -229,6 +237,14 @@ class FrontEndSpec(Spec):
     fetch_bytes: int = param(
         16, unit="bytes", ge=16, le=128, doc="bytes fetched per cycle: one instruction", source="gpu-core C.2"
     )
+    fetch_to_issue_cycles: int = param(
+        3,
+        unit="cycles",
+        ge=1,
+        le=64,
+        doc="fetch of an instruction that hits L0 to its earliest issue: the cost of a taken branch besides its stall",
+        source="gpu-core C.3",
+    )
     perfect_icache: bool = param(
         False, doc="every fetch hits the L0 instruction cache", source="gpu-core I.2, ablation"
     )
@@ -361,6 +377,22 @@ class SmSpec(Spec):
     )
     named_barriers: int = param(
         16, ge=1, le=16, doc="named barriers of a CTA", source="PTX ISA, bar.sync: barriers 0 to 15"
+    )
+    barrier_latency_cycles: int = param(
+        21,
+        unit="cycles",
+        ge=1,
+        le=1000,
+        doc="arrival of the last warp at a CTA barrier to its release, one warp",
+        source="Hopper sheet 10: __syncthreads of n warps takes about 21 + 2 n cycles on A100",
+    )
+    barrier_interval_cycles: int = param(
+        2,
+        unit="cycles",
+        ge=0,
+        le=64,
+        doc="added for each warp of the CTA at a barrier",
+        source="Hopper sheet 10: about 21 + 2 n cycles on A100",
     )
     unified_l1_bytes: int = param(
         128 * 1024,
