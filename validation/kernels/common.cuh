@@ -94,6 +94,13 @@ class Device {
         SUITE_CHECK(cudaMemcpy(out.data(), data_, bytes(), cudaMemcpyDeviceToHost));
         return out;
     }
+    // The same bytes as another type (float2 as float, say).
+    template <class U>
+    std::vector<U> host_as() const {
+        std::vector<U> out(bytes() / sizeof(U));
+        SUITE_CHECK(cudaMemcpy(out.data(), data_, out.size() * sizeof(U), cudaMemcpyDeviceToHost));
+        return out;
+    }
     T* get() const { return data_; }
     size_t size() const { return n_; }
 
@@ -157,8 +164,9 @@ int finish_exact(const char* name, const std::vector<T>& got, const std::vector<
 }
 
 // As finish_exact, for results that may differ in rounding: |got - want| <= absolute + relative * |want| everywhere.
+// `whole` is the device's complete output where got and want are samples of it: then the checksum is of all of it.
 inline int finish_close(const char* name, const std::vector<float>& got, const std::vector<float>& want, double absolute,
-                        double relative) {
+                        double relative, const std::vector<float>* whole = nullptr) {
     size_t wrong = got.size() == want.size() ? 0 : 1;
     double worst = 0;
     uint64_t worst_ulp = 0;
@@ -169,7 +177,8 @@ inline int finish_close(const char* name, const std::vector<float>& got, const s
         uint64_t ulp = ulp_distance(got[i], want[i]);
         if (ulp > worst_ulp) worst_ulp = ulp;
     }
-    unsigned long long sum = fnv1a(got.data(), got.size() * sizeof(float));
+    const std::vector<float>& output = whole ? *whole : got;
+    unsigned long long sum = fnv1a(output.data(), output.size() * sizeof(float));
     std::printf("%s checksum=%016llx max_abs_err=%.3g max_ulp=%llu tolerance=%g+%g*|x| mismatches=%zu of %zu %s\n", name,
                 sum, worst, static_cast<unsigned long long>(worst_ulp), absolute, relative, wrong, got.size(),
                 wrong ? "FAIL" : "PASS");

@@ -23,7 +23,7 @@ class ManifestError(Exception):
 @dataclass(frozen=True)
 class Program:
     """One program. `kernel` is a regular expression for the measured kernel's whole name; `exact` says that a correct
-    emulator prints the same checksum as a GPU, `inexact_reason` why not otherwise."""
+    emulator prints the same checksum as a GPU, `inexact_reason` why not otherwise; `varies` which counters differ from run to run and why (None: none does)."""
 
     name: str
     file: str
@@ -32,6 +32,7 @@ class Program:
     archs: tuple[str, ...]
     exact: bool
     inexact_reason: str | None
+    varies: str | None
     nvcc_flags: tuple[str, ...]
     args_small: tuple[str, ...]
     args_large: tuple[str, ...]
