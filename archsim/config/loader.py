@@ -103,7 +103,7 @@ def build(tree: Marked) -> MachineConfig:
     """Validate a merged tree."""
     plain = _strip(tree)
     try:
-        return MachineConfig.model_validate(_with_default_tables(plain, MachineConfig))
+        return MachineConfig.model_validate(_over_default(MachineConfig(), plain, MachineConfig))
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(item, tree) for item in error.errors(include_url=False))) from None
 
@@ -138,22 +138,8 @@ def _normalise(node: Marked, spec: type[Spec], prefix: str) -> Marked:
     return Marked(result, node.origin)
 
 
-def _with_default_tables(plain: dict[str, Any], spec: type[Spec]) -> dict[str, Any]:
-    """Merge free-key tables into their defaults, so that adding a row doesn't drop the built-in ones.
-
-    A row set to null is removed.
-    """
-    result = dict(plain)
-    for name, field in spec.model_fields.items():
-        child = spec_class(field)
-        if child is not None and name in result:
-            default = field.get_default(call_default_factory=True)
-            result[name] = _over_default(default, result[name], child)
-    return result
-
-
 def _over_default(default: Spec, plain: dict[str, Any], spec: type[Spec]) -> dict[str, Any]:
-    """``plain`` over the values of ``default`` (a component may be built with defaults of its own)."""
+    """``plain`` over the values of ``default``: a component may have defaults of its own, and free-key tables are merged."""
     result: dict[str, Any] = {name: getattr(default, name) for name in spec.model_fields}
     for name, value in plain.items():
         field = spec.model_fields[name]

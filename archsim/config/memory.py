@@ -291,6 +291,14 @@ class LaunchSpec(Spec):
         doc="gpc__cycles_elapsed.max less sm__cycles_active.max of a kernel: launch and drain",
         source="hw/h100/README.md, measured on an H100",
     )
+    cta_launch_latency_cycles: int = param(
+        200,
+        unit="cycles",
+        ge=0,
+        le=100_000,
+        doc="end of a CTA to the start of the next one in its place",
+        source="estimate, to be measured; not below one window (two network crossings)",
+    )
     cta_per_cycle: int = param(
         1, unit="CTAs/cycle", ge=1, le=32, doc="CTAs that one SM receives in a cycle", source="gpu-core B.6"
     )

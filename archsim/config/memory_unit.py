@@ -59,6 +59,17 @@ class MemoryLatencySpec(Spec):
         source="gpu-core H.15 (released model): S2R, SHFL 16",
     )
     memory_misc_war: int = param(6, unit="cycles", ge=1, le=1000, doc="SHFL, S2R, MATCH...: WAR", source="gpu-core E.3")
+    shfl_raw: int = param(
+        25, unit="cycles", ge=1, le=1000, doc="SHFL: RAW", source="Hopper sheet 10: shuffle 25 cycles on A100"
+    )
+    shared_atomic_extra: int = param(
+        0,
+        unit="cycles",
+        ge=0,
+        le=1000,
+        doc="RAW of an atomic on shared memory beyond that of a load",
+        source="none measured: taken as a load; lanes that name the same word are serialised on top",
+    )
     texture_raw: int = param(
         200, unit="cycles", ge=1, le=10_000, doc="texture fetch that hits: RAW", source="gpu-core F.1"
     )
@@ -81,6 +92,22 @@ class MemoryUnitSpec(Spec):
         le=32,
         doc="address generation: one instruction per this many cycles and sub-core",
         source="gpu-core E.1",
+    )
+    agu_uniform_cycles: int = param(
+        2,
+        unit="cycles",
+        ge=1,
+        le=32,
+        doc="address generation of an instruction without a regular address register",
+        source="gpu-core E.3 (released code): half of the regular cycles; the paper says cheaper, not by how much",
+    )
+    extra_line_quarter_cycles: int = param(
+        1,
+        unit="cycles / 4",
+        ge=0,
+        le=64,
+        doc="quarter cycles of the L1D data stage for each line of an access beyond the first",
+        source="Hopper sheet 5: stride 3, 5, 7 (3, 5, 7 lines) take 1.6, 2.0, 2.4 cycles on H200",
     )
     accept_interval_cycles: int = param(
         2,

@@ -168,6 +168,14 @@ class IssueSpec(Spec):
         doc="cycles that issue sticks to the greedy warp on a fixed-latency constant miss before it may switch",
         source="gpu-core B.2, H.12",
     )
+    nanosleep_cycles: int = param(
+        100,
+        unit="cycles",
+        ge=1,
+        le=1_000_000,
+        doc="cycles that NANOSLEEP and a warp's own sleep take",
+        source="estimate: the instruction's time is in a register; hardware sleeps between 0 and twice the time asked",
+    )
     membar_cta_stall_cycles: int = param(
         53,
         unit="cycles",

@@ -1,0 +1,31 @@
+"""Event log for pipeline views and tests; compiled out when ``Machine.log`` is None."""
+
+from numba import types
+from numba.extending import overload
+
+
+def record(m, what, cycle, sm, warp, pc, value):
+    """Append an entry if a log is kept. Entry 0 counts the entries in its ``value``; a full log drops the rest."""
+    if m.log is not None:
+        _append(m, what, cycle, sm, warp, pc, value)
+
+
+def _append(m, what, cycle, sm, warp, pc, value):
+    log = m.log
+    n = log[0]["value"] + 1
+    if n < log.size:
+        log[0]["value"] = n
+        e = log[n]
+        e["cycle"] = cycle
+        e["what"] = what
+        e["sm"] = sm
+        e["warp"] = warp
+        e["pc"] = pc
+        e["value"] = value
+
+
+@overload(record)
+def _record(m, what, cycle, sm, warp, pc, value):
+    if isinstance(m.types[m.instance_class._fields.index("log")], types.NoneType):
+        return lambda m, what, cycle, sm, warp, pc, value: None
+    return _append

@@ -1,0 +1,94 @@
+"""Compiled entry points, cached on disk under the content of what they were compiled from.
+
+Numba's own cache only watches the file of the cached function, not its callees. So the cache folder is named by a hash of
+every kernel source, the plug-ins, and the versions of Numba and Python: edited code is never run stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+
+from archsim.errors import ConfigError
+from archsim.kernels.slots import REGISTRY
+
+BUILT_IN = ("schedulers", "prefetchers", "register_caches")
+_user_files: list[Path] = []
+
+
+def cache_root() -> Path:
+    """Folder of compiled code: $ARCHSIM_CACHE, else the user's cache folder."""
+    if "ARCHSIM_CACHE" in os.environ:
+        return Path(os.environ["ARCHSIM_CACHE"]) / "numba"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "archsim" / "numba"
+
+
+def load_plugin_file(path: str | Path) -> ModuleType:
+    """Import a user's plug-in file. ConfigError if it is missing or does not import."""
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ConfigError(f"{path}: no such plug-in file")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    name = f"archsim_plugin_{file.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # cached code finds the plug-in's class through this name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
+    _user_files.append(file)
+    return module
+
+
+def find_plugin(kind: str, name: str) -> type:
+    """Class of a registered plug-in. ConfigError naming the known ones."""
+    for module in BUILT_IN:
+        importlib.import_module(f"archsim.plugins.{module}")
+    try:
+        return REGISTRY[kind, name]
+    except KeyError:
+        known = ", ".join(sorted(n for k, n in REGISTRY if k == kind))
+        raise ConfigError(f"sm.{kind}: no {kind} named {name!r}; known: {known}") from None
+
+
+def _sources() -> Iterable[Path]:
+    package = Path(__file__).resolve().parents[1]
+    for folder in ("kernels", "plugins"):
+        yield from sorted((package / folder).glob("*.py"))
+    yield from _user_files
+
+
+def content_key() -> str:
+    """Hash of everything that compiled code depends on."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {numba.config.CPU_NAME}".encode())
+    for path in _sources():
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+@lru_cache(maxsize=None)
+def _compiled(module: str, name: str, key: str, parallel: bool) -> Callable[..., Any]:
+    function = getattr(importlib.import_module(f"archsim.kernels.{module}"), name)
+    numba.config.CACHE_DIR = str(cache_root() / key)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)(function)  # type: ignore[no-any-return]
+
+
+def entry(module: str, name: str, *, parallel: bool = False) -> Callable[..., Any]:
+    """Compiled entry point ``archsim.kernels.<module>.<name>``; call after all plug-ins are loaded."""
+    return _compiled(module, name, content_key(), parallel)

@@ -1,0 +1,1 @@
+"""Built-in plug-ins, written in the same form as a user's own file (docs/plugins.md)."""
