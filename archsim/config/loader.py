@@ -139,7 +139,7 @@ def _normalise(node: Marked, spec: type[Spec], prefix: str) -> Marked:
 
 
 def _over_default(default: Spec, plain: dict[str, Any], spec: type[Spec]) -> dict[str, Any]:
-    """``plain`` over the values of ``default``: a component may have defaults of its own, and free-key tables are merged."""
+    """``plain`` over the values of ``default`` (a component may have its own); free-key tables are merged."""
     result: dict[str, Any] = {name: getattr(default, name) for name in spec.model_fields}
     for name, value in plain.items():
         field = spec.model_fields[name]
