@@ -22,8 +22,12 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """One program. `kernel` is a regular expression for the measured kernel's whole name; `exact` says that a correct
-    emulator prints the same checksum as a GPU, `inexact_reason` why not otherwise; `varies` which counters differ from run to run and why (None: none does)."""
+    """One program.
+
+    `kernel` is a regular expression for the measured kernel's whole name. `exact` says that a correct emulator prints
+    the same checksum as a GPU, `inexact_reason` why not otherwise. `varies` names the counters that differ from run to
+    run and why (None: none does).
+    """
 
     name: str
     file: str
