@@ -1,0 +1,275 @@
+"""Run a trace on a machine: kernel by kernel, window by window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from archsim.config import MachineConfig
+from archsim.engine.feed import Feed
+from archsim.errors import RunError
+from archsim.isa.tables import MemKind
+from archsim.kernels import layout as lay
+from archsim.model.compile import entry
+from archsim.model.machine import Residency, build_chip, build_machine, parameters, residency
+from archsim.model.program import static_records
+from archsim.trace.layout import LaunchInfo
+
+CALL_SECONDS = 0.2  # time that one call into compiled code is to take: progress and Ctrl-C react at this pace
+FIRST_WINDOWS = 16
+FAR_FUTURE = 1 << 58
+
+STALL_NAMES = lay.REASON_NAMES
+ERRORS = {
+    lay.ERR_EVENTS: "an SM has more events in flight than its event pool holds",
+    lay.ERR_REQUESTS: "an SM sent more requests in one window than its outbox holds",
+    lay.ERR_SEGMENT: "a warp reached a part of the trace that was not loaded in time",
+}
+
+
+@dataclass
+class KernelResult:
+    """Counters of one kernel. ``stalls``: issue slots by reason (``issued`` included), they sum to ``issue_slots``.
+
+    ``counters``: sums over the SMs (names of `kernels.layout.COUNTERS`); ``per_sm``: STATS[num_sms];
+    ``stalls_per_subcore``: i8[sub-cores, reasons]; ``unit_instructions``: by execution unit.
+    """
+
+    name: str
+    launch: LaunchInfo
+    residency: Residency
+    dependence: str  # control_bits or scoreboard
+    cycles: int  # from cycle 0 (launch) until the last CTA ended
+    active_cycles_max: int  # sm__cycles_active.max
+    elapsed_cycles: int  # gpc__cycles_elapsed.max
+    issue_slots: int
+    stalls: dict[str, int]
+    counters: dict[str, int]
+    per_sm: Any
+    stalls_per_subcore: Any
+    unit_instructions: dict[str, int]
+    wall_seconds: float
+    complete: bool
+    stop_reason: str  # done, max_cycles, interrupted
+    sample_every: int = 1
+    memory_bytes: int = 0
+    log: Any = None  # LOG records, if asked for
+
+    @property
+    def warp_instructions(self) -> int:
+        """Warp-instructions issued."""
+        return self.counters["warp_instructions"]
+
+    @property
+    def ipc(self) -> float:
+        """Warp-instructions per cycle of one SM, over the cycles that it was active."""
+        active = self.counters["active_cycles"]
+        return self.warp_instructions / active if active else 0.0
+
+
+@dataclass
+class RunResult:
+    """All kernels of a run."""
+
+    config: MachineConfig
+    trace_sha256: str
+    trace_source: str
+    arch: int
+    kernels: list[KernelResult] = field(default_factory=list)
+    wall_seconds: float = 0.0
+    complete: bool = True
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def cycles(self) -> int:
+        """Elapsed cycles, all kernels."""
+        return sum(k.elapsed_cycles for k in self.kernels)
+
+
+Progress = Callable[[int, int, int, int], None]  # kernel index, kernels, instructions done, instructions of the kernel
+
+
+class Runner:
+    """Runs kernels one after the other on one chip; L2 keeps its contents unless the configuration flushes it."""
+
+    def __init__(
+        self, config: MachineConfig, *, log_entries: int = 0, log_window: tuple[int, int] | None = None
+    ) -> None:
+        self.config = config
+        self.notes: list[str] = []
+        self._log_entries = log_entries
+        self._l2: Any = None
+        self._programs: dict[int, Any] = {}
+
+    def run_kernel(
+        self, kernel: Any, *, max_cycles: int = 0, progress: Callable[[int], None] | None = None
+    ) -> KernelResult:
+        """Simulate one launch. ``kernel``: a KernelTrace. RunError if it cannot run on this machine."""
+        launch = kernel.launch
+        fit = residency(self.config, launch)
+        scoreboard = self._scoreboard(kernel)
+        ins = self._static(kernel)
+        acks = bool(np.any(ins["kind"] == MemKind.FENCE))
+        par = parameters(self.config, launch, scoreboard, fit.shared_carveout_bytes, acks)
+        machine = build_machine(self.config, par, ins, self._log_entries)
+        chip = self._chip(par, fit)
+        feed = Feed(kernel, fit.ctas_per_sm * self.config.num_sms)
+        started = time.perf_counter()
+        stop = self._loop(machine, chip, feed, max_cycles, progress)
+        result = self._collect(kernel, fit, scoreboard, machine, chip, stop)
+        result.wall_seconds = time.perf_counter() - started
+        result.memory_bytes = feed.nbytes
+        self._l2 = chip.l2
+        return result
+
+    def _scoreboard(self, kernel: Any) -> bool:
+        if self.config.sm.issue.dependence == "scoreboard":
+            return True
+        if kernel.program.has_control_bits:
+            return False
+        note = f"{kernel.launch.name}: the trace has no control bits, dependences are kept by scoreboards"
+        if note not in self.notes:
+            self.notes.append(note)
+        return True
+
+    def _static(self, kernel: Any) -> Any:
+        key = id(kernel.program)
+        if key not in self._programs:
+            self._programs = {key: (kernel.program, static_records(kernel.program, kernel.mem_records, self.config))}
+        return self._programs[key][1]
+
+    def _chip(self, par: Any, fit: Residency) -> lay.Chip:
+        chip = build_chip(self.config, par)
+        if self._l2 is not None and not self.config.memory.flush_between_kernels:
+            chip = chip._replace(l2=self._l2)
+            chip.l2["ready"] = 0
+            chip.state["stamp"] = int(chip.l2["stamp"].max()) + 1
+        chip.state["first_start"] = 0
+        chip.state["ctas_per_sm"] = fit.ctas_per_sm
+        chip.state["low_water"] = self.config.num_sms
+        return chip
+
+    def _loop(
+        self, machine: lay.Machine, chip: lay.Chip, feed: Feed, max_cycles: int, progress: Callable[[int], None] | None
+    ) -> int:
+        run_chip = entry("gpu", "run_chip")
+        window = int(machine.par[0]["window_cycles"])
+        feed.fill_queue(chip)
+        windows = FIRST_WINDOWS
+        limit = max_cycles or FAR_FUTURE
+        while True:
+            before = time.perf_counter()
+            try:
+                stop = run_chip(machine, chip, feed.trace, limit, windows)
+                spent = time.perf_counter() - before
+                if stop == lay.STOP_TIME:
+                    windows = int(min(max(windows * min(CALL_SECONDS / max(spent, 1e-6), 4.0), 1), 1 << 20))
+                elif stop == lay.STOP_QUEUE:
+                    feed.fill_queue(chip)
+                elif stop == lay.STOP_SEGMENTS:
+                    feed.load_segments(machine, 2 * window)
+                elif stop in (lay.STOP_DONE, lay.STOP_LIMIT):
+                    return stop
+                else:
+                    raise RunError(self._failure(machine, stop, feed))
+                if progress is not None:
+                    progress(int(machine.stats["warp_instructions"].sum()))
+            except KeyboardInterrupt:
+                return lay.STOP_TIME
+
+    def _failure(self, machine: lay.Machine, stop: int, feed: Feed) -> str:
+        name = feed.kernel.launch.name
+        if stop == lay.STOP_ERROR:
+            code = int(machine.sm["error"].max())
+            return f"{name}: {ERRORS.get(code, f'internal error {code}')}"
+        warps = np.flatnonzero(machine.wp["state"] != lay.W_EMPTY)
+        lines = []
+        for i in warps[:4]:
+            w = machine.wp[i]
+            text = (
+                feed.kernel.program.instructions[int(w["pc"])].text
+                or feed.kernel.program.instructions[int(w["pc"])].opcode
+            )
+            sm, local = divmod(int(i), self.config.sm.num_warps)
+            lines.append(f"SM {sm} warp {local} (CTA {w['trace_cta']}): {STALL_NAMES[w['why']]} before {text!r}")
+        return (
+            f"{name}: deadlock at cycle {int(machine.sm['now'].max())}: {len(warps)} warps cannot go on; "
+            + "; ".join(lines)
+        )
+
+    def _collect(
+        self, kernel: Any, fit: Residency, scoreboard: bool, machine: lay.Machine, chip: lay.Chip, stop: int
+    ) -> KernelResult:
+        done = stop == lay.STOP_DONE
+        cycles = int(chip.state[0]["last_done"] if done else chip.state[0]["now"])
+        entry("gpu", "settle_all")(machine, cycles)
+        if not done:
+            running = machine.sm["live_ctas"] > 0
+            machine.stats["active_cycles"][running] += cycles - machine.sm["active_from"][running]
+        stalls = machine.stalls.sum(axis=0)
+        counters = {name: int(machine.stats[name].sum()) for name in lay.COUNTERS}
+        reason = {lay.STOP_DONE: "done", lay.STOP_LIMIT: "max_cycles"}.get(stop, "interrupted")
+        log = None
+        if machine.log is not None:
+            log = machine.log[1 : int(machine.log[0]["value"]) + 1]
+        units = machine.stats["unit"].sum(axis=0)
+        names = ("int fp32 fp16 fp64 sfu tensor uniform branch misc misc_queue memory").split()
+        return KernelResult(
+            name=kernel.launch.name,
+            launch=kernel.launch,
+            residency=fit,
+            dependence="scoreboard" if scoreboard else "control_bits",
+            cycles=cycles,
+            active_cycles_max=int(machine.stats["active_cycles"].max()),
+            elapsed_cycles=cycles + self.config.launch.overhead_cycles,
+            issue_slots=cycles * machine.stalls.shape[0],
+            stalls={name: int(n) for name, n in zip(STALL_NAMES, stalls, strict=True)},
+            counters=counters,
+            per_sm=machine.stats,
+            stalls_per_subcore=machine.stalls,
+            unit_instructions={name: int(n) for name, n in zip(names, units, strict=False)},
+            wall_seconds=0.0,
+            complete=done,
+            stop_reason=reason,
+            sample_every=kernel.launch.sample_every,
+            log=log,
+        )
+
+
+def run(
+    trace: Any,
+    config: MachineConfig,
+    *,
+    kernels: Iterable[int] | None = None,
+    max_cycles: int = 0,
+    progress: Progress | None = None,
+    log_entries: int = 0,
+) -> RunResult:
+    """Simulate a trace (all its kernels, or those whose indices are given) on a machine.
+
+    ``max_cycles``: stop each kernel after so many cycles (0 = no limit); the result is then marked partial.
+    """
+    runner = Runner(config, log_entries=log_entries)
+    result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)
+    started = time.perf_counter()
+    chosen = list(range(len(trace.kernels))) if kernels is None else list(kernels)
+    for position, index in enumerate(chosen):
+        kernel = trace.kernels[index]
+        total = kernel.warp_instructions
+
+        def report(done: int, position: int = position, total: int = total) -> None:
+            if progress is not None:
+                progress(position, len(chosen), done, total)
+
+        outcome = runner.run_kernel(kernel, max_cycles=max_cycles, progress=report)
+        result.kernels.append(outcome)
+        if not outcome.complete:
+            result.complete = False
+            if outcome.stop_reason == "interrupted":
+                break
+    result.wall_seconds = time.perf_counter() - started
+    return result
