@@ -369,7 +369,7 @@ COUNTERS = (
 ).split()
 STATS = np.dtype([(name, "i8") for name in COUNTERS] + [("unit", "i8", (NUM_UNITS,))], align=True)
 
-LOG_ISSUE, LOG_CONTROL, LOG_ALLOCATE, LOG_READ, LOG_WRITEBACK, LOG_ACCEPT, LOG_FETCH, LOG_CTA = range(8)
+LOG_ISSUE, LOG_CONTROL, LOG_ALLOCATE, LOG_READ, LOG_WRITEBACK, LOG_ACCEPT, LOG_SB = range(7)
 LOG = np.dtype(
     [("cycle", "i8"), ("what", "i4"), ("sm", "i4"), ("warp", "i4"), ("pc", "i4"), ("value", "i8")], align=True
 )

@@ -33,6 +33,7 @@ from archsim.kernels.layout import (
     KIND_FENCE,
     LOG_ALLOCATE,
     LOG_CONTROL,
+    LOG_SB,
     LOG_WRITEBACK,
     MAX_GROUPS,
     MEMORY,
@@ -79,7 +80,9 @@ def _wake(m, s, local, now):
 @jit
 def _lower(m, s, local, counter, now):
     """Decrement a dependence counter of a warp."""
-    m.wp[s * m.par[0]["num_warps"] + local]["sb"] -= 1 << (8 * counter)
+    w = m.wp[s * m.par[0]["num_warps"] + local]
+    w["sb"] -= 1 << (8 * counter)
+    record(m, LOG_SB, now, s, local, -1, w["sb"])
     _wake(m, s, local, now)
 
 
@@ -92,6 +95,7 @@ def _result(m, s, local, pc, now):
     record(m, LOG_WRITEBACK, now, s, local, pc, 0)
     if ins["wb"] != NO_SB:
         w["sb"] -= 1 << (8 * ins["wb"])
+        record(m, LOG_SB, now, s, local, -1, w["sb"])
     if p["scoreboard"] != 0:
         for i in range(REGISTER_WORDS):
             w["busy"][i] &= ~ins["writes"][i]
@@ -451,6 +455,7 @@ def _apply_increments(m, s, k):
         w = m.wp[s * p["num_warps"] + sc["pend_warp"]]
         added = sc["pend_delta"]
         w["sb"] += added
+        record(m, LOG_SB, m.sm[s]["now"] + 1, s, sc["pend_warp"], -1, w["sb"])
         w["sb_long"] = (w["sb_long"] & ~_touched(added)) | sc["pend_long"]
         sc["pend_delta"] = 0
 
@@ -554,4 +559,6 @@ def settle(m, s, end):
             if m.sm[s]["live_ctas"] == 0:
                 why = STALL_NO_WARP
             m.stalls[sub, why] += end - sc["idle_from"]
-            sc["idle_from"] = end
+        elif sc["idle_from"] > end:  # looked at after the last CTA ended: nothing but empty slots since then
+            m.stalls[sub, STALL_NO_WARP] -= sc["idle_from"] - end
+        sc["idle_from"] = end

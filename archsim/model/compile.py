@@ -20,6 +20,7 @@ import numba
 
 from archsim.errors import ConfigError
 from archsim.kernels.slots import REGISTRY
+from archsim.model.interpret import interpreted
 
 BUILT_IN = ("schedulers", "prefetchers", "register_caches")
 _user_files: list[Path] = []
@@ -85,6 +86,8 @@ def content_key() -> str:
 @lru_cache(maxsize=None)
 def _compiled(module: str, name: str, key: str, parallel: bool) -> Callable[..., Any]:
     function = getattr(importlib.import_module(f"archsim.kernels.{module}"), name)
+    if numba.config.DISABLE_JIT:
+        return interpreted(function)
     numba.config.CACHE_DIR = str(cache_root() / key)
     return numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)(function)  # type: ignore[no-any-return]
 
