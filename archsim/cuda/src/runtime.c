@@ -1,0 +1,718 @@
+/* The exported CUDA runtime functions, compiled once for each major version (CUDART_MAJOR = 12 or 13).
+ * Names that are listed in names_cudart_*.txt and not defined here get a stub that returns cudaErrorNotSupported. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+typedef int cudaError_t;
+typedef void *cudaStream_t, *cudaEvent_t;
+typedef as_dim3 dim3;
+
+#define CALL(expression) return as_note(expression)
+/* -default-stream per-thread renames calls: same arguments, and one order serves both kinds of default stream. */
+#define PTDS(name) extern __typeof__(name) name##_ptds __attribute__((alias(#name)))
+#define PTSZ(name) extern __typeof__(name) name##_ptsz __attribute__((alias(#name)))
+
+/* ---- registration ---- */
+
+void **__cudaRegisterFatBinary(void *wrapper) { return (void **)as_module_register(wrapper); }
+void __cudaRegisterFatBinaryEnd(void **handle) { (void)handle; }
+void __cudaUnregisterFatBinary(void **handle) { (void)handle; } /* global destructors may still call: keep everything */
+
+void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit, void *tid, void *bid,
+                            dim3 *block, dim3 *grid, int *warp) {
+    (void)device, (void)limit, (void)tid, (void)bid, (void)block, (void)grid, (void)warp;
+    as_register_kernel((as_module *)handle, host, name);
+}
+
+void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext, size_t size, int constant, int global) {
+    (void)device, (void)ext, (void)constant, (void)global;
+    as_register_variable((as_module *)handle, host, name, size, 0);
+}
+
+void __cudaRegisterManagedVar(void **handle, void **host, char *device, const char *name, int ext, size_t size, int constant, int global) {
+    (void)device, (void)ext, (void)constant, (void)global;
+    as_register_variable((as_module *)handle, host, name, size, 1);
+}
+
+char __cudaInitModule(void **handle) { return (char)!as_note(as_module_prepare((as_module *)handle)); }
+void __cudaRegisterHostVar(void **handle, const char *name, char *host, size_t size) { (void)handle, (void)name, (void)host, (void)size; }
+
+/* ---- launches ---- */
+
+typedef struct pushed { dim3 grid, block; size_t shared; void *stream; struct pushed *next; } pushed;
+static __thread pushed *configurations;
+
+unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
+    pushed *entry = malloc(sizeof *entry);
+    if (!entry) return 1;
+    *entry = (pushed){grid, block, shared, stream, configurations};
+    configurations = entry;
+    return 0;
+}
+
+cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared, void *stream) {
+    pushed *entry = configurations;
+    if (!entry) CALL(AS_MISSING_CONFIGURATION);
+    configurations = entry->next;
+    *grid = entry->grid;
+    *block = entry->block;
+    *shared = entry->shared;
+    *(void **)stream = entry->stream;
+    free(entry);
+    return AS_OK;
+}
+
+static int launch(const void *function, as_config config, void **args) {
+    as_kernel *kernel = as_kernel_of(function, 0);
+    if (!kernel) return AS_INVALID_DEVICE_FUNCTION;
+    return as_launch(kernel, &config, args, NULL, 0);
+}
+
+cudaError_t __cudaGetKernel(void **out, const void *host) {
+    if (!out) CALL(AS_INVALID_VALUE);
+    *out = as_kernel_of(host, 1); /* before its registration too: see module.c */
+    return *out ? AS_OK : as_note(AS_INVALID_DEVICE_FUNCTION);
+}
+
+cudaError_t cudaLaunchKernel(const void *host, dim3 grid, dim3 block, void **args, size_t shared, cudaStream_t stream) {
+    CALL(launch(host, (as_config){grid, block, {0, 0, 0}, shared, stream, 0}, args));
+}
+PTSZ(cudaLaunchKernel);
+
+cudaError_t __cudaLaunchKernel(void *kernel, dim3 grid, dim3 block, void **args, size_t shared, cudaStream_t stream) {
+    return cudaLaunchKernel(kernel, grid, block, args, shared, stream);
+}
+PTSZ(__cudaLaunchKernel);
+
+cudaError_t cudaLaunchCooperativeKernel(const void *host, dim3 grid, dim3 block, void **args, size_t shared, cudaStream_t stream) {
+    CALL(launch(host, (as_config){grid, block, {0, 0, 0}, shared, stream, 1}, args));
+}
+PTSZ(cudaLaunchCooperativeKernel);
+
+typedef struct { uint32_t id, pad; union { char bytes[64]; uint32_t words[16]; } value; } launch_attribute;
+typedef struct { dim3 grid, block; size_t shared; cudaStream_t stream; launch_attribute *attributes; uint32_t count; } launch_config;
+enum { ATTRIBUTE_COOPERATIVE = 2, ATTRIBUTE_CLUSTER = 4 };
+
+cudaError_t cudaLaunchKernelExC(const launch_config *config, const void *host, void **args) {
+    if (!config) CALL(AS_INVALID_VALUE);
+    as_config full = {config->grid, config->block, {0, 0, 0}, config->shared, config->stream, 0};
+    for (uint32_t i = 0; i < config->count; ++i) {
+        const launch_attribute *a = &config->attributes[i];
+        if (a->id == ATTRIBUTE_COOPERATIVE) full.cooperative = a->value.words[0] != 0;
+        if (a->id == ATTRIBUTE_CLUSTER) full.cluster = (dim3){a->value.words[0], a->value.words[1], a->value.words[2]};
+    }
+    CALL(launch(host, full, args));
+}
+PTSZ(cudaLaunchKernelExC);
+
+static void call_host(void (*function)(void *), void *data) { as_flush(); function(data); }
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void *), void *data) {
+    int error = as_enter();
+    if (!error) error = as_stream_check(stream, NULL);
+    if (!error && !function) error = AS_INVALID_VALUE;
+    if (!error) call_host(function, data); /* the stream is idle: everything before has run */
+    CALL(error);
+}
+PTSZ(cudaLaunchHostFunc);
+
+cudaError_t cudaStreamAddCallback(cudaStream_t stream, void (*function)(cudaStream_t, cudaError_t, void *), void *data, unsigned flags) {
+    int error = as_enter();
+    if (!error) error = as_stream_check(stream, NULL);
+    if (!error && (!function || flags)) error = AS_INVALID_VALUE;
+    if (!error) as_flush(), function(stream, AS_OK, data);
+    CALL(error);
+}
+PTSZ(cudaStreamAddCallback);
+
+/* ---- functions ---- */
+
+typedef struct {
+    size_t shared, constant, local;
+    int max_threads, registers, ptx_version, binary_version, cache_mode, max_dynamic_shared, carveout;
+    int cluster_dim_must_be_set, cluster_width, cluster_height, cluster_depth, cluster_policy, non_portable_cluster, reserved[16];
+} func_attributes;
+
+cudaError_t cudaFuncGetAttributes(func_attributes *out, const void *function) {
+    as_kernel_info info;
+    as_kernel *kernel = as_kernel_of(function, 0);
+    int error = !out ? AS_INVALID_VALUE : kernel ? as_kernel_info_get(kernel, &info) : AS_INVALID_DEVICE_FUNCTION;
+    if (error) CALL(error);
+    memset(out, 0, sizeof *out);
+    out->shared = (size_t)info.static_shared;
+    out->constant = (size_t)info.const_bytes;
+    out->local = (size_t)info.local_bytes;
+    out->max_threads = info.max_threads;
+    out->registers = info.registers;
+    out->ptx_version = out->binary_version = info.arch;
+    out->max_dynamic_shared = info.max_dynamic_shared;
+    out->carveout = -1;
+    return AS_OK;
+}
+
+cudaError_t cudaFuncSetAttribute(const void *function, int attribute, int value) {
+    as_kernel *kernel = as_kernel_of(function, 0);
+    CALL(kernel ? as_kernel_set(kernel, attribute, value) : AS_INVALID_DEVICE_FUNCTION);
+}
+
+cudaError_t cudaFuncSetCacheConfig(const void *function, int config) { (void)config; CALL(as_kernel_of(function, 0) ? AS_OK : AS_INVALID_DEVICE_FUNCTION); }
+cudaError_t cudaFuncSetSharedMemConfig(const void *function, int config) { (void)config; CALL(as_kernel_of(function, 0) ? AS_OK : AS_INVALID_DEVICE_FUNCTION); }
+
+cudaError_t cudaFuncGetName(const char **name, const void *function) {
+    as_kernel *kernel = as_kernel_of(function, 0);
+    if (!name || !kernel) CALL(name ? AS_INVALID_DEVICE_FUNCTION : AS_INVALID_VALUE);
+    *name = as_kernel_name(kernel);
+    return AS_OK;
+}
+
+cudaError_t cudaFuncGetParamInfo(const void *function, size_t index, size_t *offset, size_t *bytes) {
+    uint64_t at, n;
+    as_kernel *kernel = as_kernel_of(function, 0);
+    int error = !offset ? AS_INVALID_VALUE : kernel ? as_kernel_param(kernel, index, &at, &n) : AS_INVALID_DEVICE_FUNCTION;
+    if (error) CALL(error);
+    *offset = at;
+    if (bytes) *bytes = n;
+    return AS_OK;
+}
+
+enum { OCCUPANCY_BLOCKS = 0, OCCUPANCY_SHARED = 1, OCCUPANCY_CLUSTERS = 2, OCCUPANCY_CLUSTER_SIZE = 3 };
+
+static int occupancy(int *value, const void *function, int block, size_t shared, uint32_t cluster, int query) {
+    as_kernel *kernel = as_kernel_of(function, 0);
+    if (!value || block <= 0) return AS_INVALID_VALUE;
+    return kernel ? as_occupancy(kernel, (uint32_t)block, shared, cluster, query, value) : AS_INVALID_DEVICE_FUNCTION;
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *function, int block, size_t shared) {
+    CALL(occupancy(blocks, function, block, shared, 1, OCCUPANCY_BLOCKS));
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *function, int block, size_t shared, unsigned flags) {
+    (void)flags;
+    CALL(occupancy(blocks, function, block, shared, 1, OCCUPANCY_BLOCKS));
+}
+
+cudaError_t cudaOccupancyAvailableDynamicSMemPerBlock(size_t *shared, const void *function, int blocks, int block) {
+    int value = 0;
+    int error = shared ? occupancy(&value, function, block, (size_t)blocks, 1, OCCUPANCY_SHARED) : AS_INVALID_VALUE;
+    if (!error) *shared = (size_t)value;
+    CALL(error);
+}
+
+static int cluster_query(int *value, const void *function, const launch_config *config, int query) {
+    if (!config) return AS_INVALID_VALUE;
+    uint32_t cluster = 1;
+    for (uint32_t i = 0; i < config->count; ++i) {
+        const uint32_t *w = config->attributes[i].value.words;
+        if (config->attributes[i].id == ATTRIBUTE_CLUSTER) cluster = w[0] * w[1] * w[2];
+    }
+    return occupancy(value, function, (int)(config->block.x * config->block.y * config->block.z), config->shared, cluster, query);
+}
+
+cudaError_t cudaOccupancyMaxActiveClusters(int *clusters, const void *function, const launch_config *config) {
+    CALL(cluster_query(clusters, function, config, OCCUPANCY_CLUSTERS));
+}
+
+cudaError_t cudaOccupancyMaxPotentialClusterSize(int *size, const void *function, const launch_config *config) {
+    CALL(cluster_query(size, function, config, OCCUPANCY_CLUSTER_SIZE));
+}
+
+/* ---- memory ---- */
+
+static int allocate(void **out, size_t bytes, uint32_t kind, uint32_t flags) {
+    uint64_t address = 0;
+    if (!out) return AS_INVALID_VALUE;
+    int error = as_alloc(bytes, kind, flags, &address);
+    *out = (void *)address;
+    return error;
+}
+
+cudaError_t cudaMalloc(void **out, size_t bytes) { CALL(allocate(out, bytes, AS_DEVICE, 0)); }
+cudaError_t cudaMallocHost(void **out, size_t bytes) { CALL(allocate(out, bytes, AS_PINNED, 0)); }
+cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned flags) { CALL(flags & ~15u ? AS_INVALID_VALUE : allocate(out, bytes, AS_PINNED, flags)); }
+
+cudaError_t cudaMallocManaged(void **out, size_t bytes, unsigned flags) {
+    CALL(!bytes || (flags != 1 && flags != 2) ? AS_INVALID_VALUE : allocate(out, bytes, AS_MANAGED, flags));
+}
+
+cudaError_t cudaFree(void *pointer) { as_flush(); CALL(as_free((uint64_t)pointer, 0)); }
+cudaError_t cudaFreeHost(void *pointer) { as_flush(); CALL(as_free((uint64_t)pointer, 1)); }
+
+cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream) {
+    int error = as_stream_check(stream, NULL);
+    CALL(error ? error : allocate(out, bytes, AS_DEVICE, 0));
+}
+PTSZ(cudaMallocAsync);
+
+cudaError_t cudaFreeAsync(void *pointer, cudaStream_t stream) {
+    int error = as_stream_check(stream, NULL);
+    CALL(error ? error : as_free((uint64_t)pointer, 0));
+}
+PTSZ(cudaFreeAsync);
+
+#define PITCH 512ull
+
+static int allocate_pitched(void **out, size_t *pitch, size_t width, size_t rows) {
+    if (!out || !pitch) return AS_INVALID_VALUE;
+    *pitch = (width + PITCH - 1) / PITCH * PITCH;
+    return allocate(out, *pitch * rows, AS_DEVICE, 0);
+}
+
+cudaError_t cudaMallocPitch(void **out, size_t *pitch, size_t width, size_t height) { CALL(allocate_pitched(out, pitch, width, height)); }
+
+typedef struct { void *pointer; size_t pitch, xsize, ysize; } pitched;
+typedef struct { size_t width, height, depth; } extent;
+typedef struct { size_t x, y, z; } position;
+
+cudaError_t cudaMalloc3D(pitched *out, extent size) {
+    if (!out) CALL(AS_INVALID_VALUE);
+    out->xsize = size.width;
+    out->ysize = size.height;
+    CALL(allocate_pitched(&out->pointer, &out->pitch, size.width, size.height * size.depth));
+}
+
+cudaError_t cudaHostRegister(void *host, size_t bytes, unsigned flags) { CALL(as_register_host(host, bytes, flags)); }
+cudaError_t cudaHostUnregister(void *host) { CALL(as_unregister_host(host)); }
+
+cudaError_t cudaHostGetDevicePointer(void **out, void *host, unsigned flags) {
+    uint64_t address = 0;
+    int error = !out || flags ? AS_INVALID_VALUE : as_device_pointer(host, &address, NULL);
+    if (!error) *out = (void *)address;
+    CALL(error);
+}
+
+cudaError_t cudaHostGetFlags(unsigned *flags, void *host) {
+    uint64_t address;
+    CALL(flags ? as_device_pointer(host, &address, flags) : AS_INVALID_VALUE);
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
+    uint64_t available = 0, all = 0;
+    int error = as_mem_info(&available, &all);
+    if (!error && free_bytes) *free_bytes = available;
+    if (!error && total) *total = all;
+    CALL(error);
+}
+
+typedef struct { int type, device; void *device_pointer, *host_pointer; } pointer_attributes;
+
+cudaError_t cudaPointerGetAttributes(pointer_attributes *out, const void *pointer) {
+    static const int types[] = {0, 2, 3, 1, 1, 2}; /* by AS_DEVICE... : unregistered 0, host 1, device 2, managed 3 */
+    as_allocation found;
+    int error = out ? as_enter() : AS_INVALID_VALUE;
+    if (error) CALL(error);
+    memset(out, 0, CUDART_MAJOR >= 13 ? 88 : 24);
+    if (!as_find(pointer, &found)) {
+        out->device = -2; /* cudaInvalidDeviceId */
+        out->host_pointer = (void *)pointer;
+        return AS_OK;
+    }
+    out->type = found.kind == AS_VARIABLE && found.flags ? 3 : types[found.kind];
+    out->device_pointer = (void *)pointer;
+    if (found.kind == AS_MIRROR) out->device_pointer = (void *)(found.address + (uint64_t)((char *)pointer - found.host));
+    if (found.kind != AS_DEVICE && !(found.kind == AS_VARIABLE && !found.flags)) out->host_pointer = (void *)pointer;
+    return AS_OK;
+}
+
+/* ---- copies ---- */
+
+static int copy_now(int error) { as_flush(); return as_note(error); }
+
+cudaError_t cudaMemcpy(void *dst, const void *src, size_t bytes, int kind) { return copy_now(as_copy(dst, src, bytes, kind, NULL)); }
+PTDS(cudaMemcpy);
+cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, int kind, cudaStream_t stream) { CALL(as_copy(dst, src, bytes, kind, stream)); }
+PTSZ(cudaMemcpyAsync);
+
+cudaError_t cudaMemcpyPeer(void *dst, int to, const void *src, int from, size_t bytes) {
+    return copy_now(to || from ? AS_INVALID_DEVICE : as_copy(dst, src, bytes, AS_COPY_D2D, NULL));
+}
+
+cudaError_t cudaMemcpyPeerAsync(void *dst, int to, const void *src, int from, size_t bytes, cudaStream_t stream) {
+    CALL(to || from ? AS_INVALID_DEVICE : as_copy(dst, src, bytes, AS_COPY_D2D, stream));
+}
+
+cudaError_t cudaMemcpy2D(void *dst, size_t dst_pitch, const void *src, size_t src_pitch, size_t width, size_t height, int kind) {
+    return copy_now(as_copy_2d(dst, dst_pitch, src, src_pitch, width, height, kind, NULL));
+}
+PTDS(cudaMemcpy2D);
+
+cudaError_t cudaMemcpy2DAsync(void *dst, size_t dst_pitch, const void *src, size_t src_pitch, size_t width, size_t height, int kind, cudaStream_t stream) {
+    CALL(as_copy_2d(dst, dst_pitch, src, src_pitch, width, height, kind, stream));
+}
+PTSZ(cudaMemcpy2DAsync);
+
+typedef struct { void *src_array; position src_at; pitched src; void *dst_array; position dst_at; pitched dst; extent size; int kind; } copy_3d;
+
+static char *start_of(const pitched *p, const position *at) { return (char *)p->pointer + (at->z * p->ysize + at->y) * p->pitch + at->x; }
+
+static int do_copy_3d(const copy_3d *c, void *stream) {
+    if (!c) return AS_INVALID_VALUE;
+    if (c->src_array || c->dst_array) return as_unsupported("cudaMemcpy3D with a cudaArray");
+    return as_copy_3d(start_of(&c->dst, &c->dst_at), c->dst.pitch, c->dst.ysize, start_of(&c->src, &c->src_at), c->src.pitch, c->src.ysize,
+                      c->size.width, c->size.height, c->size.depth, c->kind, stream);
+}
+
+cudaError_t cudaMemcpy3D(const copy_3d *c) { return copy_now(do_copy_3d(c, NULL)); }
+PTDS(cudaMemcpy3D);
+cudaError_t cudaMemcpy3DAsync(const copy_3d *c, cudaStream_t stream) { CALL(do_copy_3d(c, stream)); }
+PTSZ(cudaMemcpy3DAsync);
+
+cudaError_t cudaMemset(void *dst, int value, size_t bytes) { CALL(as_set(dst, bytes, (uint32_t)value, 1, bytes, 1, NULL)); }
+PTDS(cudaMemset);
+cudaError_t cudaMemsetAsync(void *dst, int value, size_t bytes, cudaStream_t stream) { CALL(as_set(dst, bytes, (uint32_t)value, 1, bytes, 1, stream)); }
+PTSZ(cudaMemsetAsync);
+cudaError_t cudaMemset2D(void *dst, size_t pitch, int value, size_t width, size_t height) { CALL(as_set(dst, pitch, (uint32_t)value, 1, width, height, NULL)); }
+PTDS(cudaMemset2D);
+
+cudaError_t cudaMemset2DAsync(void *dst, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream) {
+    CALL(as_set(dst, pitch, (uint32_t)value, 1, width, height, stream));
+}
+PTSZ(cudaMemset2DAsync);
+
+static int set_3d(pitched p, int value, extent size, void *stream) {
+    int error = as_enter();
+    for (size_t z = 0; !error && z < size.depth; ++z)
+        error = as_set((char *)p.pointer + z * p.ysize * p.pitch, p.pitch, (uint32_t)value, 1, size.width, size.height, stream);
+    return error;
+}
+
+cudaError_t cudaMemset3D(pitched p, int value, extent size) { CALL(set_3d(p, value, size, NULL)); }
+PTDS(cudaMemset3D);
+cudaError_t cudaMemset3DAsync(pitched p, int value, extent size, cudaStream_t stream) { CALL(set_3d(p, value, size, stream)); }
+PTSZ(cudaMemset3DAsync);
+
+static int symbol_range(const void *symbol, size_t bytes, size_t offset, char **address) {
+    uint64_t at, size;
+    int error = as_symbol(symbol, &at, &size);
+    if (error) return error;
+    if (offset > size || bytes > size - offset) return AS_INVALID_VALUE;
+    *address = (char *)at + offset;
+    return AS_OK;
+}
+
+static int to_symbol(const void *symbol, const void *src, size_t bytes, size_t offset, int kind, void *stream) {
+    char *address;
+    int error = kind == AS_COPY_H2D || kind == AS_COPY_D2D || kind == AS_COPY_DEFAULT ? AS_OK : AS_INVALID_DIRECTION;
+    if (!error) error = symbol_range(symbol, bytes, offset, &address);
+    return error ? error : as_copy(address, src, bytes, kind, stream);
+}
+
+static int from_symbol(void *dst, const void *symbol, size_t bytes, size_t offset, int kind, void *stream) {
+    char *address;
+    int error = kind == AS_COPY_D2H || kind == AS_COPY_D2D || kind == AS_COPY_DEFAULT ? AS_OK : AS_INVALID_DIRECTION;
+    if (!error) error = symbol_range(symbol, bytes, offset, &address);
+    return error ? error : as_copy(dst, address, bytes, kind, stream);
+}
+
+cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *src, size_t bytes, size_t offset, int kind) {
+    return copy_now(to_symbol(symbol, src, bytes, offset, kind, NULL));
+}
+PTDS(cudaMemcpyToSymbol);
+
+cudaError_t cudaMemcpyFromSymbol(void *dst, const void *symbol, size_t bytes, size_t offset, int kind) {
+    return copy_now(from_symbol(dst, symbol, bytes, offset, kind, NULL));
+}
+PTDS(cudaMemcpyFromSymbol);
+
+cudaError_t cudaMemcpyToSymbolAsync(const void *symbol, const void *src, size_t bytes, size_t offset, int kind, cudaStream_t stream) {
+    CALL(to_symbol(symbol, src, bytes, offset, kind, stream));
+}
+PTSZ(cudaMemcpyToSymbolAsync);
+
+cudaError_t cudaMemcpyFromSymbolAsync(void *dst, const void *symbol, size_t bytes, size_t offset, int kind, cudaStream_t stream) {
+    CALL(from_symbol(dst, symbol, bytes, offset, kind, stream));
+}
+PTSZ(cudaMemcpyFromSymbolAsync);
+
+cudaError_t cudaGetSymbolAddress(void **out, const void *symbol) {
+    uint64_t address, bytes;
+    int error = out ? as_symbol(symbol, &address, &bytes) : AS_INVALID_VALUE;
+    if (!error) *out = (void *)address;
+    CALL(error);
+}
+
+cudaError_t cudaGetSymbolSize(size_t *out, const void *symbol) {
+    uint64_t address, bytes;
+    int error = out ? as_symbol(symbol, &address, &bytes) : AS_INVALID_VALUE;
+    if (!error) *out = bytes;
+    CALL(error);
+}
+
+/* Placement hints: nothing moves here. */
+static int known_range(const void *pointer) {
+    as_allocation found;
+    int error = as_enter();
+    return error ? error : as_find(pointer, &found) ? AS_OK : AS_INVALID_VALUE;
+}
+
+cudaError_t cudaMemPrefetchAsync(const void *pointer) { CALL(known_range(pointer)); } /* further arguments differ by version */
+PTSZ(cudaMemPrefetchAsync);
+cudaError_t cudaMemAdvise(const void *pointer) { CALL(known_range(pointer)); }
+cudaError_t cudaStreamAttachMemAsync(cudaStream_t stream, void *pointer) { (void)stream; CALL(known_range(pointer)); }
+PTSZ(cudaStreamAttachMemAsync);
+
+/* ---- memory pools: the default pool only ---- */
+
+static char default_pool;
+
+static int get_pool(void **pool, int device) {
+    if (!pool) return AS_INVALID_VALUE;
+    *pool = &default_pool;
+    return device ? AS_INVALID_DEVICE : AS_OK;
+}
+
+cudaError_t cudaDeviceGetDefaultMemPool(void **pool, int device) { CALL(get_pool(pool, device)); }
+cudaError_t cudaDeviceGetMemPool(void **pool, int device) { CALL(get_pool(pool, device)); }
+cudaError_t cudaMemPoolTrimTo(void *pool, size_t bytes) { (void)bytes; CALL(pool == &default_pool ? AS_OK : AS_INVALID_VALUE); }
+static uint64_t release_threshold;
+enum { POOL_RELEASE_THRESHOLD = 4 };
+
+cudaError_t cudaMemPoolSetAttribute(void *pool, int attribute, void *value) {
+    if (pool != &default_pool || !value) CALL(AS_INVALID_VALUE);
+    if (attribute == POOL_RELEASE_THRESHOLD) memcpy(&release_threshold, value, 8);
+    return AS_OK;
+}
+
+cudaError_t cudaMemPoolGetAttribute(void *pool, int attribute, void *value) {
+    if (pool != &default_pool || !value) CALL(AS_INVALID_VALUE);
+    if (attribute != POOL_RELEASE_THRESHOLD) CALL(as_unsupported("cudaMemPoolGetAttribute"));
+    memcpy(value, &release_threshold, 8);
+    return AS_OK;
+}
+
+cudaError_t cudaMallocFromPoolAsync(void **out, size_t bytes, void *pool, cudaStream_t stream) {
+    if (pool != &default_pool) CALL(AS_INVALID_VALUE);
+    return cudaMallocAsync(out, bytes, stream);
+}
+PTSZ(cudaMallocFromPoolAsync);
+
+/* ---- streams ---- */
+
+static int drain(int error) { as_flush(); return as_note(error); }
+
+static int check_stream(void *stream) {
+    int error = as_enter();
+    return error ? error : as_stream_check(stream, NULL);
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream) { CALL(as_stream_create(0, 0, stream)); }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) { CALL(flags > 1 ? AS_INVALID_VALUE : as_stream_create(flags, 0, stream)); }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int priority) { CALL(as_stream_create(flags, priority, stream)); }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) { CALL(as_stream_destroy(stream)); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return drain(check_stream(stream)); }
+PTSZ(cudaStreamSynchronize);
+cudaError_t cudaStreamQuery(cudaStream_t stream) { return drain(check_stream(stream)); }
+PTSZ(cudaStreamQuery);
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+    (void)flags;
+    int error = check_stream(stream);
+    CALL(error ? error : as_event_query(event));
+}
+PTSZ(cudaStreamWaitEvent);
+
+cudaError_t cudaStreamGetFlags(cudaStream_t stream, unsigned *flags) {
+    as_stream known;
+    int error = flags ? as_stream_check(stream, &known) : AS_INVALID_VALUE;
+    if (!error) *flags = known.flags;
+    CALL(error);
+}
+PTSZ(cudaStreamGetFlags);
+
+cudaError_t cudaStreamGetPriority(cudaStream_t stream, int *priority) {
+    as_stream known;
+    int error = priority ? as_stream_check(stream, &known) : AS_INVALID_VALUE;
+    if (!error) *priority = known.priority;
+    CALL(error);
+}
+PTSZ(cudaStreamGetPriority);
+
+cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long *id) {
+    as_stream known;
+    int error = id ? as_stream_check(stream, &known) : AS_INVALID_VALUE;
+    if (!error) *id = known.id;
+    CALL(error);
+}
+PTSZ(cudaStreamGetId);
+
+cudaError_t cudaStreamGetDevice(cudaStream_t stream, int *device) {
+    int error = device ? check_stream(stream) : AS_INVALID_VALUE;
+    if (!error) *device = 0;
+    CALL(error);
+}
+PTSZ(cudaStreamGetDevice);
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, int *status) {
+    int error = status ? check_stream(stream) : AS_INVALID_VALUE;
+    if (!error) *status = 0; /* graphs are not supported: nothing is ever being captured */
+    CALL(error);
+}
+PTSZ(cudaStreamIsCapturing);
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, int *status) { return cudaStreamIsCapturing(stream, status); }
+PTSZ(cudaStreamGetCaptureInfo);
+#if CUDART_MAJOR == 12
+cudaError_t cudaStreamGetCaptureInfo_v2(cudaStream_t stream, int *status) { return cudaStreamIsCapturing(stream, status); }
+PTSZ(cudaStreamGetCaptureInfo_v2);
+cudaError_t cudaStreamGetCaptureInfo_v3(cudaStream_t stream, int *status) { return cudaStreamIsCapturing(stream, status); }
+PTSZ(cudaStreamGetCaptureInfo_v3);
+#endif
+
+/* ---- events ---- */
+
+cudaError_t cudaEventCreate(cudaEvent_t *event) { CALL(as_event_create(0, event)); }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) { CALL(as_event_create(flags, event)); }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { CALL(as_event_destroy(event)); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) { CALL(as_event_record(event, stream)); }
+PTSZ(cudaEventRecord);
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) { (void)flags; CALL(as_event_record(event, stream)); }
+PTSZ(cudaEventRecordWithFlags);
+cudaError_t cudaEventQuery(cudaEvent_t event) { return drain(as_event_query(event)); }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) { return drain(as_event_query(event)); }
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end) { CALL(as_event_elapsed(ms, start, end)); }
+#if CUDART_MAJOR == 12
+cudaError_t cudaEventElapsedTime_v2(float *ms, cudaEvent_t start, cudaEvent_t end) { CALL(as_event_elapsed(ms, start, end)); }
+#endif
+
+/* ---- device ---- */
+
+static int one_device(int device) { return device ? AS_INVALID_DEVICE : as_enter(); }
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    int error = count ? as_enter() : AS_INVALID_VALUE;
+    if (!error) *count = 1;
+    CALL(error);
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    if (!device) CALL(AS_INVALID_VALUE);
+    *device = 0;
+    CALL(as_enter());
+}
+
+cudaError_t cudaSetDevice(int device) { CALL(one_device(device)); }
+cudaError_t cudaInitDevice(int device, unsigned a, unsigned b) { (void)a, (void)b; CALL(one_device(device)); }
+cudaError_t cudaChooseDevice(int *device, const void *properties) { (void)properties; return cudaGetDevice(device); }
+cudaError_t cudaSetValidDevices(int *devices, int n) { CALL(devices && n > 0 ? one_device(devices[0]) : as_enter()); }
+static unsigned device_flags;
+cudaError_t cudaSetDeviceFlags(unsigned flags) { device_flags = flags; CALL(as_enter()); }
+
+cudaError_t cudaGetDeviceFlags(unsigned *flags) {
+    if (!flags) CALL(AS_INVALID_VALUE);
+    *flags = device_flags;
+    CALL(as_enter());
+}
+
+cudaError_t cudaDeviceSynchronize(void) { return drain(as_enter()); }
+
+cudaError_t cudaDeviceReset(void) { as_flush(); CALL(as_reset()); }
+cudaError_t cudaDeviceSetCacheConfig(int config) { (void)config; CALL(as_enter()); }
+cudaError_t cudaDeviceGetCacheConfig(int *config) { if (config) *config = 0; CALL(config ? as_enter() : AS_INVALID_VALUE); }
+cudaError_t cudaDeviceSetSharedMemConfig(int config) { (void)config; CALL(as_enter()); }
+cudaError_t cudaDeviceGetSharedMemConfig(int *config) { if (config) *config = 1; CALL(config ? as_enter() : AS_INVALID_VALUE); }
+
+static size_t limits[] = {1024, 1 << 20, 8 << 20, 2, 2048, 64, 0}; /* documented defaults: stack, printf fifo, malloc heap, sync depth, ... */
+
+cudaError_t cudaDeviceGetLimit(size_t *value, int limit) {
+    if (!value || limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) CALL(AS_INVALID_VALUE);
+    *value = limits[limit];
+    CALL(as_enter());
+}
+
+cudaError_t cudaDeviceSetLimit(int limit, size_t value) {
+    if (limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) CALL(AS_INVALID_VALUE);
+    limits[limit] = value;
+    CALL(as_enter());
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    if (least) *least = 0;
+    if (greatest) *greatest = -5;
+    CALL(as_enter());
+}
+
+cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer) {
+    (void)peer;
+    if (!can) CALL(AS_INVALID_VALUE);
+    *can = 0;
+    CALL(one_device(device));
+}
+
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned flags) { (void)peer, (void)flags; CALL(AS_INVALID_DEVICE); }
+cudaError_t cudaDeviceDisablePeerAccess(int peer) { (void)peer; CALL(AS_INVALID_DEVICE); }
+
+cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
+    if (!text || length < 13) CALL(AS_INVALID_VALUE);
+    strcpy(text, "0000:01:00.0");
+    CALL(one_device(device));
+}
+
+cudaError_t cudaDeviceGetByPCIBusId(int *device, const char *text) {
+    if (!device || !text) CALL(AS_INVALID_VALUE);
+    *device = 0;
+    CALL(strcmp(text, "0000:01:00.0") ? AS_INVALID_DEVICE : as_enter());
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device) {
+    int error = value ? one_device(device) : AS_INVALID_VALUE;
+    if (!error && (attribute < 1 || (uint32_t)attribute >= as_arena_get()->attribute_count)) error = AS_INVALID_VALUE;
+    if (!error) *value = as_arena_get()->attributes[attribute];
+    CALL(error);
+}
+
+static int properties(void *out, int device, uint32_t layout, size_t most) {
+    int error = out ? one_device(device) : AS_INVALID_VALUE;
+    as_reply reply;
+    if (!error) error = as_request(AS_OP_PROPERTIES, &layout, sizeof layout, NULL, 0, &reply);
+    if (error) return error;
+    memcpy(out, reply.data, reply.bytes < most ? reply.bytes : most);
+    free(reply.data);
+    return AS_OK;
+}
+
+#if CUDART_MAJOR >= 13
+cudaError_t cudaGetDeviceProperties(void *out, int device) { CALL(properties(out, device, 13, 1008)); }
+#else
+cudaError_t cudaGetDeviceProperties_v2(void *out, int device) { CALL(properties(out, device, 12, 1032)); }
+/* The older, shorter structure of CUDA 11 agrees with this one up to maxBlocksPerMultiProcessor. */
+cudaError_t cudaGetDeviceProperties(void *out, int device) { CALL(properties(out, device, 12, 716)); }
+cudaError_t cudaThreadSynchronize(void) { return cudaDeviceSynchronize(); }
+cudaError_t cudaThreadExit(void) { return cudaDeviceReset(); }
+cudaError_t cudaThreadSetCacheConfig(int config) { return cudaDeviceSetCacheConfig(config); }
+cudaError_t cudaThreadGetCacheConfig(int *config) { return cudaDeviceGetCacheConfig(config); }
+cudaError_t cudaThreadSetLimit(int limit, size_t value) { return cudaDeviceSetLimit(limit, value); }
+cudaError_t cudaThreadGetLimit(size_t *value, int limit) { return cudaDeviceGetLimit(value, limit); }
+#endif
+
+/* ---- versions, errors, the rest ---- */
+
+#define VERSION (CUDART_MAJOR * 1000 + (CUDART_MAJOR == 12 ? 90 : 0))
+
+cudaError_t cudaRuntimeGetVersion(int *version) { if (version) *version = VERSION; CALL(version ? AS_OK : AS_INVALID_VALUE); }
+cudaError_t cudaDriverGetVersion(int *version) { if (version) *version = 13000; CALL(version ? AS_OK : AS_INVALID_VALUE); }
+cudaError_t cudaGetLastError(void) { return as_last(1); }
+cudaError_t cudaPeekAtLastError(void) { return as_last(0); }
+const char *cudaGetErrorName(cudaError_t error) { const char *text = as_error_name(error); return text ? text : "unrecognized error code"; }
+const char *cudaGetErrorString(cudaError_t error) { const char *text = as_error_string(error); return text ? text : "unrecognized error code"; }
+cudaError_t cudaProfilerStart(void) { return AS_OK; }
+cudaError_t cudaProfilerStop(void) { return AS_OK; }
+cudaError_t cudaCtxResetPersistingL2Cache(void) { CALL(as_enter()); }
+
+typedef struct { int x, y, z, w, kind; } channel;
+channel cudaCreateChannelDesc(int x, int y, int z, int w, int kind) { return (channel){x, y, z, w, kind}; }
+
+cudaError_t cudaGetDriverEntryPoint(const char *name, void **out, unsigned long long flags, int *status) {
+    (void)name, (void)flags;
+    if (out) *out = NULL;
+    if (status) *status = 1; /* cudaDriverEntryPointSymbolNotFound */
+    CALL(out ? AS_OK : AS_INVALID_VALUE);
+}
+PTSZ(cudaGetDriverEntryPoint);
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **out, unsigned version, unsigned long long flags, int *status) {
+    (void)version;
+    return cudaGetDriverEntryPoint(name, out, flags, status);
+}
+PTSZ(cudaGetDriverEntryPointByVersion);
