@@ -116,6 +116,17 @@ class _Loader:
             if relocation.section.startswith(".text."):
                 self.text_relocations.setdefault(relocation.section, []).append(relocation)
 
+        self.address_taken = self._address_taken()
+
+    def _address_taken(self) -> list[str]:
+        """Code sections whose functions have their address in data (function pointers of separately compiled code)."""
+        found: dict[str, None] = {}
+        for item in self.elf.relocations:
+            symbol = self.elf.symbols[item.symbol]
+            if symbol.kind == STT_FUNC and item.section.startswith((".nv.constant", ".nv.global")):
+                found.setdefault(self.home.get(symbol.name, ("", 0))[0], None)
+        return [name for name in found if name.startswith(".text.")]
+
     def load(self) -> Cubin:
         """Build everything."""
         table = module_table(self.elf, self.name)
@@ -169,6 +180,8 @@ class _Loader:
                     home = self.home.get(text[text.index("`(") + 2 : text.rindex(")")])
                     if home:
                         found.append(home[0])
+                elif text.split(" ", 1)[0].startswith("CALL.") or " CALL." in text:
+                    found.extend(self.address_taken)
             order.extend(s for s in dict.fromkeys(found) if s not in order and s.startswith(".text."))
         return order
 
@@ -179,6 +192,7 @@ class _Loader:
         listing = self.listings.get(section)
         if listing is None:
             raise IsaError(f"{self.name}: nvdisasm printed no code for {section}")
+        relocated = self.relocated_values(section, base, labels)
         next_start = 0
         function = section.removeprefix(".text.")
         for offset, text, file, line in listing.instructions:
@@ -192,9 +206,22 @@ class _Loader:
             instructions.append(
                 parse_instruction(
                     text, self.arch, base + offset, control, index=len(instructions), encoding=encoding,
-                    labels=labels, function=function, line=line, file=file,
+                    labels=labels, function=function, line=line, file=file, relocated=relocated.get(offset),
                 )
             )  # fmt: skip
+
+    def relocated_values(self, section: str, base: int, labels: dict[str, int]) -> dict[int, int]:
+        """Offset of an instruction with a code relocation -> address of its symbol plus addend in the pc space."""
+        values = {}
+        for item in self.text_relocations.get(section, []):
+            symbol = self.elf.symbols[item.symbol]
+            start = labels.get(symbol.name)
+            if start is None and 0 < symbol.section < len(self.elf.sections):
+                home = self.elf.sections[symbol.section].name
+                start = labels.get(home, base) + symbol.value if home.startswith(".text.") else None
+            if start is not None:
+                values[item.offset // self.width * self.width] = start + item.addend
+        return values
 
     def module_constants(self) -> dict[int, bytes]:
         """Banks shared by all kernels of the module (c[0x3], c[0x4])."""

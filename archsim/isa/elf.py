@@ -1,4 +1,4 @@
-"""A small reader of 64-bit little-endian ELF files, as far as NVIDIA cubins need it (sections, symbols, relocations)."""
+"""A small reader of 64-bit little-endian ELF files, as far as cubins need it (sections, symbols, relocations)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class KernelInfo:
     frame_bytes: int = 0
     min_stack_bytes: int = 0
     max_stack_bytes: int = 0
-    recursive: bool = False  # calls itself or calls through pointers: the stack size is not known at compile time
+    has_calls: bool = False  # contains ABI calls (CRS_STACK_SIZE present); recursion is then possible
     param_base: int = 0
     param_bytes: int = 0
     params: tuple[tuple[int, int], ...] = ()  # (offset from param_base, size), by ordinal
@@ -147,7 +147,7 @@ def _one_value(values: dict, attribute: int, payload: bytes, elf: Elf) -> None:
     elif attribute == EXIT_OFFSETS:
         values["exit_offsets"] = words
     elif attribute == CRS_STACK:
-        values["recursive"] = True
+        values["has_calls"] = True
     elif attribute == EXTERNS:
         values["externs"] = tuple(elf.symbols[i].name for i in words if i < len(elf.symbols))
 

@@ -101,13 +101,12 @@ def parse_operand(text: str, float_width: int) -> Operand:
         if close < 2:
             raise IsaError(f"unbalanced |...| in operand {text!r}")
         inner = inner[1:close] + inner[close + 1 :]
-    operand = (
+    return (
         _number(body, float_width)
         or _register(inner, text, negated, absolute)
         or _memory(inner, text, negated, absolute)
         or _other(inner, text)
     )
-    return operand
 
 
 def _number(body: str, float_width: int) -> Operand | None:

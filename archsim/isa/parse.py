@@ -23,6 +23,11 @@ _COMMENT = re.compile(r"/\*.*?\*/|\(\*.*?\*\)")
 _ANNOTATION = re.compile(r"[&?][A-Za-z_]\S*")
 _RELOCATED = re.compile(r"^[-+]?\d+@(?:lo|hi)\(.*\)$|@(?:fdesc|srel|lo|hi)\b")
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _REGISTERS = (OperandKind.REG, OperandKind.UREG)
 _PREDICATES = (OperandKind.PRED, OperandKind.UPRED)
 
@@ -34,20 +39,20 @@ _PREDICATE_ONLY = {
 # A register first and a source predicate behind it.
 _REGISTER_ONLY = frozenset({"PSET", "SEL", "USEL", "FSEL", "UFSEL", "P2R", "CSET", "ISET", "FSET", "DSET"})
 # Nothing is written although a register, predicate or label comes first.
-_NO_DESTINATION = frozenset(
+_NO_DESTINATION = _words(
     "BRA BRX BRXU JMP JMX JMXU CALL JCAL RET EXIT KILL BSYNC BREAK WARPSYNC BAR NANOSLEEP DEPBAR LDGDEPBAR CCTL CCTLL "
     "CCTLT NOP BPT MEMBAR ERRBAR CGAERRBAR PMTRIG YIELD R2B RPCMOV SETLMEMBASE SETCTAID USETMAXREG SETMAXREG "
     "WARPGROUP WARPGROUPSET ACQBULK ENDCOLLECTIVE UCGABAR_ARV UCGABAR_WAIT UTMALDG UTMASTG UTMAREDG UTMAPF UTMACCTL "
     "UTMACMDFLUSH UBLKCP UBLKRED UBLKPF UTCHMMA UTCIMMA UTCQMMA UTCOMMA UTCMXQMMA UTCBAR UTCCP UTCSHIFT ACQSHMINIT "
     "SSY SYNC PBK BRK PCNT CONT PRET PEXIT PLONGJMP LONGJMP SAM RAM RTT BPT VCOUNT STTM FENCE UMEMSETS ACQBLK "
-    "PREEXIT SUST SURED RED REDG REDS ST STG STS STL STSM STAS STTM LDGSTS ISBEWR OUT UGETNEXTWORKID REDAS".split()
+    "PREEXIT SUST SURED RED REDG REDS ST STG STS STL STSM STAS STTM LDGSTS ISBEWR OUT UGETNEXTWORKID REDAS"
 )
-_LABELLED = frozenset("BRA BSSY SSY PBK PCNT PRET JMP JCAL CALL LEPC WARPSYNC RET".split())
+_LABELLED = _words("BRA BSSY SSY PBK PCNT PRET JMP JCAL CALL LEPC WARPSYNC RET")
 _FLOAT64 = frozenset({"DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "DSET"})
 _FLOAT16 = frozenset({"HADD2", "HMUL2", "HFMA2", "HSETP2", "HSET2", "HMNMX2", "HADD2_32I", "HMUL2_32I", "HFMA2_32I"})
-_FLOAT32 = frozenset(
+_FLOAT32 = _words(
     "FADD FMUL FFMA FSETP FSET FSEL FMNMX FMNMX3 FCHK FCMP FSWZADD MUFU RRO UFADD UFMUL UFFMA UFSETP UFSEL UFSET "
-    "UFMNMX FADD32I FMUL32I FFMA32I F2FP F2IP FADD2 FMUL2 FFMA2 UMUFU UF2FP FADD3 FHADD FHFMA".split()
+    "UFMNMX FADD32I FMUL32I FFMA32I F2FP F2IP FADD2 FMUL2 FFMA2 UMUFU UF2FP FADD3 FHADD FHFMA"
 )
 _CONVERSIONS = frozenset({"F2F", "F2I", "FRND", "UF2I", "UFRND", "UF2F"})
 
@@ -89,20 +94,24 @@ def parse_instruction(
     function: str = "",
     line: int = 0,
     file: str = "",
+    relocated: int | None = None,
 ) -> Instruction:
     """Parse one disassembled instruction such as ``@!P0 LDG.E.64 R2, desc[UR4][R6.64+0x10]``.
 
     ``labels`` maps symbols (``.L_x_3``, function names) to byte addresses in the program's pc space; a label that is
-    not in it raises. With ``encoding`` known, floating-point immediates take their exact bits from it. Raises IsaError
+    not in it raises. With ``encoding`` known, floating-point immediates take their exact bits from it.
+    ``relocated``: address of the symbol in a ``32@lo(...)`` or ``32@hi(...)`` operand. Raises IsaError
     naming function and address for text that is no instruction.
     """
     try:
         opcode, base, modifiers, dests, sources, guard, negated, uniform, finish = _parse_text(text, arch)
         if finish:
-            dests = tuple(_finish(o, base, modifiers, encoding, labels) for o in dests)
+            dests = tuple(_finish(o, base, modifiers, encoding, labels, relocated) for o in dests)
             floats = [i for i, o in enumerate(sources) if o.kind == OperandKind.FIMM]
             sources = tuple(
-                _finish(o, base, modifiers, encoding, labels, floats.index(i) if i in floats else 0, len(floats))
+                _finish(
+                    o, base, modifiers, encoding, labels, relocated, floats.index(i) if i in floats else 0, len(floats)
+                )
                 for i, o in enumerate(sources)
             )
     except IsaError as error:
@@ -132,9 +141,9 @@ def _mark_labels(base: str, operands: list[Operand]) -> None:
         return
     last = operands[-1]
     has_register = base == "WARPSYNC" or base == "RET"
-    if last.kind == OperandKind.IMM and (not has_register or len(operands) > 1):
-        operands[-1] = replace(last, kind=OperandKind.LABEL)
-    elif last.kind == OperandKind.OTHER and not _RELOCATED.search(last.text):
+    numeric = last.kind == OperandKind.IMM and (not has_register or len(operands) > 1)
+    symbol = last.kind == OperandKind.OTHER and not _RELOCATED.search(last.text)
+    if numeric or symbol:
         operands[-1] = replace(last, kind=OperandKind.LABEL)
 
 
@@ -173,13 +182,17 @@ def _vote_destinations(kinds: list[OperandKind]) -> int:
 
 
 def _finish(operand: Operand, base: str, modifiers: tuple[str, ...], encoding: tuple[int, int],
-            labels: Mapping[str, int] | None, float_index: int = 0, float_count: int = 0) -> Operand:  # fmt: skip
+            labels: Mapping[str, int] | None, relocated: int | None, float_index: int = 0,
+            float_count: int = 0) -> Operand:  # fmt: skip
     """Resolve a label, or take the bits of an immediate from the encoding."""
     kind = operand.kind
     if kind == OperandKind.FIMM:
         return _exact_immediate(operand, base, modifiers, encoding, float_index, float_count)
     if kind == OperandKind.OTHER and _RELOCATED.search(operand.text):
-        return replace(operand, kind=OperandKind.IMM, value=encoding[0] >> 32)
+        if relocated is None:
+            return replace(operand, kind=OperandKind.IMM, value=encoding[0] >> 32)
+        value = relocated >> 32 if "@hi" in operand.text else relocated
+        return replace(operand, kind=OperandKind.IMM, value=value & 0xFFFFFFFF)
     if kind != OperandKind.LABEL:
         return operand
     name = operand.text

@@ -6,7 +6,7 @@ import functools
 
 from archsim.errors import IsaError
 from archsim.isa.program import NONE_REG, Instruction, OperandKind
-from archsim.isa.tables_data import OPCODES, PASCAL_UNIT_OF, UNIT_OF, UNIT_OVERRIDES
+from archsim.isa.tables_data import BULK_OPCODES, OPCODES, PASCAL_UNIT_OF, TEXTURE_OPCODES, UNIT_OF
 from archsim.isa.units import Flow, MemKind, MemSpace, OpInfo, Unit
 from archsim.isa.widths import access_bytes
 
@@ -29,9 +29,8 @@ _MEMORY: dict[str, tuple[MemSpace, MemKind]] = {
     "SULD": (_S.SURFACE, _K.LOAD), "SUST": (_S.SURFACE, _K.STORE), "SUATOM": (_S.SURFACE, _K.ATOMIC),
     "SURED": (_S.SURFACE, _K.REDUCTION), "SUQUERY": (_S.SURFACE, _K.LOAD),
 }  # fmt: skip
-_MEMORY.update({op: (_S.TEXTURE, _K.LOAD) for op in "TEX TEXS TLD TLDS TLD4 TLD4S TMML TXD TXQ TXA".split()})
-_MEMORY.update({op: (_S.GLOBAL, _K.BULK) for op in (
-    "UBLKCP UBLKPF UBLKRED UTMACCTL UTMACMDFLUSH UTMALDG UTMALST UTMAPF UTMAREDG UTMASTG USTGR").split()})  # fmt: skip
+_MEMORY.update(dict.fromkeys(TEXTURE_OPCODES, (_S.TEXTURE, _K.LOAD)))
+_MEMORY.update(dict.fromkeys(BULK_OPCODES, (_S.GLOBAL, _K.BULK)))
 _PER_LANE = frozenset({MemSpace.GLOBAL, MemSpace.LOCAL, MemSpace.SHARED, MemSpace.GENERIC})
 _RECORDED = frozenset({MemKind.LOAD, MemKind.STORE, MemKind.ATOMIC, MemKind.REDUCTION})
 
@@ -46,9 +45,9 @@ _SCOPES = ("CTA", "SM", "GPU", "SYS")
 
 
 def unit_of(base: str, arch: int) -> Unit | None:
-    """Unit of a base opcode on an architecture (75, 80, ...), None when the architecture has no such opcode.
+    """Unit of a base opcode on an architecture, None when the architecture has no such opcode.
 
-    IsaError for an unknown architecture. ``F2F`` and ``FRND`` depend on their modifiers: use :func:`op_info`.
+    IsaError for an unknown architecture. ``F2F`` depends on its modifiers (FP64 when one side is F64): use :func:`op_info`.
     """
     if arch not in OPCODES:
         raise IsaError(f"sm_{arch} has no opcode table (known: {', '.join(f'sm_{a}' for a in ARCHITECTURES)})")
@@ -56,7 +55,7 @@ def unit_of(base: str, arch: int) -> Unit | None:
         return None
     if arch < 70:
         return PASCAL_UNIT_OF[base]
-    return UNIT_OVERRIDES.get(arch, {}).get(base, UNIT_OF[base])
+    return UNIT_OF[base]
 
 
 def op_info(instruction: Instruction, arch: int) -> OpInfo:
@@ -90,8 +89,8 @@ def _info(base: str, modifiers: tuple[str, ...], key: tuple[bool, bool, bool, bo
     if unit is None:
         return None
     writes, indexed, memory, clock = key
-    if base in ("F2F", "FRND", "F2I", "I2F") and arch >= 70 and "F64" in modifiers:
-        unit = Unit.FP64 if base == "F2F" else unit
+    if base == "F2F" and "F64" in modifiers:
+        unit = Unit.FP64
     space, kind = _MEMORY.get(base, (MemSpace.NONE, MemKind.NONE))
     if unit == Unit.MEMORY and kind == MemKind.NONE:
         kind = MemKind.MISC
@@ -99,7 +98,7 @@ def _info(base: str, modifiers: tuple[str, ...], key: tuple[bool, bool, bool, bo
     if flow == Flow.NONE and clock and base in ("CS2R", "S2R", "S2UR"):
         flow = Flow.CLOCK
     return OpInfo(
-        unit, space, kind, _bytes(base, modifiers, kind), flow, writes, _scope(modifiers, base, arch),
+        unit, space, kind, _bytes(base, modifiers, kind), flow, writes, _scope(modifiers, base),
         _records(base, space, kind, indexed, memory),
     )  # fmt: skip
 
@@ -114,7 +113,7 @@ def _bytes(base: str, modifiers: tuple[str, ...], kind: MemKind) -> int:
     return access_bytes(modifiers, base)
 
 
-def _scope(modifiers: tuple[str, ...], base: str, arch: int) -> str:
+def _scope(modifiers: tuple[str, ...], base: str) -> str:
     """Scope of a strong access or fence. sm_75 prints SYS on weak accesses too, so only after STRONG does it count."""
     if "STRONG" in modifiers or base in ("MEMBAR", "FENCE"):
         return next((m for m in modifiers if m in _SCOPES), "")

@@ -11,16 +11,22 @@ from dataclasses import replace
 
 from archsim.isa.program import NONE_REG, Operand, OperandKind
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _REGISTERS = (OperandKind.REG, OperandKind.UREG)
 _MEMORY = (OperandKind.MEM, OperandKind.DESC)
 _FP64 = frozenset({"DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "DSET"})
 _PACKED_FP32 = frozenset({"FADD2", "FMUL2", "FFMA2"})
-_WHOLE_64 = frozenset("IADD IADD3 MOV SEL UIADD3 UIADD UMOV USEL ISETP UISETP IMNMX VIMNMX UVIMNMX UIMNMX IABS".split())
-_LOADS = frozenset("LD LDG LDS LDL LDC ULDC LDCU LDT".split())
-_STORES = frozenset("ST STG STS STL STAS STT".split())
-_ATOMICS = frozenset("ATOM ATOMG ATOMS RED REDG REDS REDAS SUATOM SURED SYNCS ARRIVES".split())
-_GLOBAL_PAIR = frozenset("LD LDG ST STG ATOM ATOMG RED REDG QSPC CCTL LDGSTS LDGMC".split())
-_MATRIX = frozenset("HMMA IMMA BMMA DMMA QMMA OMMA".split())
+_WHOLE_64 = _words("IADD IADD3 MOV SEL UIADD3 UIADD UMOV USEL ISETP UISETP IMNMX VIMNMX UVIMNMX UIMNMX IABS")
+_LOADS = _words("LD LDG LDS LDL LDC ULDC LDCU LDT")
+_STORES = _words("ST STG STS STL STAS STT")
+_ATOMICS = _words("ATOM ATOMG ATOMS RED REDG REDS REDAS SUATOM SURED SYNCS ARRIVES")
+_GLOBAL_PAIR = _words("LD LDG ST STG ATOM ATOMG RED REDG QSPC CCTL LDGSTS LDGMC")
+_TEXTURE = _words("TEX TLD TLD4 TXD TXQ TMML")
+_MATRIX = _words("HMMA IMMA BMMA DMMA QMMA OMMA")
 _DIMENSIONS = {  # "16816" prints m, n, k without separators
     "884": (8, 8, 4), "1684": (16, 8, 4), "1688": (16, 8, 8), "16816": (16, 8, 16), "16832": (16, 8, 32),
     "16864": (16, 8, 64), "168128": (16, 8, 128), "8816": (8, 8, 16), "8832": (8, 8, 32), "88128": (8, 8, 128),
@@ -35,14 +41,12 @@ def set_widths(
     """Return the operands with ``width`` filled in; widths are in 32-bit registers."""
     dest_width, source_widths = _plan(base, modifiers, dests, sources)
     pair = base in _GLOBAL_PAIR and ("E" in modifiers or base in ("LDG", "STG", "ATOMG", "REDG"))
-    new_dests = tuple(_widen(o, dest_width, pair) for o in dests)
-    new_sources = []
-    position = 0
-    for operand in sources:
-        width = source_widths[position] if position < len(source_widths) else source_widths[-1] if source_widths else 1
-        new_sources.append(_widen(operand, width, pair))
-        position += 1
-    return new_dests, tuple(new_sources)
+    if base in _TEXTURE and len(dests) == 2:
+        new_dests = _texture(dests, sources)
+    else:
+        new_dests = tuple(_widen(o, dest_width, pair) for o in dests)
+    last = len(source_widths) - 1
+    return new_dests, tuple(_widen(o, source_widths[min(i, last)], pair) for i, o in enumerate(sources))
 
 
 def _widen(operand: Operand, width: int, pair: bool) -> Operand:
@@ -52,6 +56,13 @@ def _widen(operand: Operand, width: int, pair: bool) -> Operand:
     if operand.kind in _MEMORY and operand.reg != NONE_REG and pair and "U32" not in operand.modifiers:
         return replace(operand, width=2)
     return operand
+
+
+def _texture(dests: tuple[Operand, ...], sources: tuple[Operand, ...]) -> tuple[Operand, ...]:
+    """The last operand is a component mask: the second register printed takes two components, the first the rest."""
+    mask = next((o.value for o in reversed(sources) if o.kind == OperandKind.IMM), 0xF) & 0xF
+    count = mask.bit_count()
+    return _widen(dests[0], max(1, count - 2), False), _widen(dests[1], max(1, min(2, count)), False)
 
 
 def access_bytes(modifiers: tuple[str, ...], base: str = "") -> int:
