@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from archsim.trace.store import FORMAT, TABLES, VERSION, ContentHash, StaticReco
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _RUN_CHUNK = 1 << 16
+_CHUNK_CACHE_BYTES = 16 << 20  # neighbouring blocks share a chunk: it should be inflated once
 DEFAULT_CACHE_BYTES = 256 << 20
 
 
@@ -91,6 +92,14 @@ class TraceFile:
 
         return self._guard(name, take)
 
+    def table_size(self, name: str) -> tuple[int, int]:
+        """(rows, bytes on disk) of a table."""
+        return self._guard(name, lambda: (len(self._file[name]), int(self._file[name].id.get_storage_size())))
+
+    def has_control_bits(self, number: int) -> bool:
+        """Whether every instruction of a program carries the compiler's control bits."""
+        return bool(self.read(f"programs/{number}/code", CODE_ROW)["known_control"].all())
+
     def compute_sha256(self) -> str:
         """Hash of the contents as they are now; equals ``sha256`` unless the file was damaged."""
         digest = ContentHash()
@@ -150,6 +159,7 @@ class _Tables(NamedTuple):
 class _Block(NamedTuple):
     mems: Array
     lanes: Array
+    lengths: Array  # active lanes of each record
     first_record: int
 
 
@@ -208,6 +218,12 @@ class KernelFile:
         """i8[count]: warp-instructions of each CTA."""
         tables = self._tables
         return tables.index.per_cta(tables.instructions[tables.flow], first, count)
+
+    def all_segments(self, at_once: int) -> Iterator[Batch]:
+        """Every segment in the order written, ``at_once`` in a batch."""
+        total = len(self._tables.flow)
+        for begin in range(0, total, at_once):
+            yield self._take(np.arange(begin, min(begin + at_once, total)))
 
     def hash_into(self, digest: ContentHash) -> None:
         """Add this launch's contents to a trace's hash."""
@@ -318,16 +334,16 @@ class KernelFile:
             source = expand_ranges(tables.record_begin[rows[group]] - block.first_record, counts)
             taken = block.mems[source]
             if len(block.lanes):
-                taken["lane_begin"][taken["lane_begin"] >= 0] += lanes
-                parts.append(block.lanes)
-                lanes += len(block.lanes)
+                part = _own_lanes(block, source, taken, lanes)
+                parts.append(part)
+                lanes += len(part)
             mems[expand_ranges(warps["mem_begin"][group], counts)] = taken
         return mems, np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
     def _block(self, number: int) -> _Block:
         def load() -> tuple[_Block, int]:
             block = self._decode(number)
-            return block, block.mems.nbytes + block.lanes.nbytes
+            return block, block.mems.nbytes + block.lanes.nbytes + block.lengths.nbytes
 
         return self._trace.cache.get((self._number, "block", number), load)
 
@@ -352,7 +368,19 @@ class KernelFile:
         )
         if len(rows) != len(order) or lane_steps(order, rows, lengths) != len(steps):
             raise TraceError(f"{self._where}: block {number}: address records do not fit the run lists")
-        return _Block(*decode_block(order, rows, steps, lengths), first)
+        return _Block(*decode_block(order, rows, steps, lengths), lengths, first)
+
+
+def _own_lanes(block: _Block, source: Array, taken: Array, shift: int) -> Array:
+    """Lanes of the records ``source`` of a block; ``taken`` (their copies) then index them, ``shift`` further on."""
+    irregular = np.flatnonzero(taken["lane_begin"] >= 0)
+    if 2 * len(source) > len(block.mems):  # most of the block: copying it whole is quicker than picking
+        taken["lane_begin"][irregular] += shift
+        return block.lanes
+    counts = block.lengths[source[irregular]]
+    lanes: Array = block.lanes[expand_ranges(taken["lane_begin"][irregular], counts)]
+    taken["lane_begin"][irregular] = np.cumsum(counts) - counts + shift
+    return lanes
 
 
 class _Cache:
@@ -389,7 +417,7 @@ def _open_hdf5(path: Path) -> Any:
     if head != _SIGNATURE:
         raise TraceError(f"{path}: not an HDF5 file, so not an archsim trace (Accel-Sim traces: `archsim trace import`)")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except (OSError, RuntimeError, KeyError) as error:
         text = str(error)
         why = "truncated" if "truncated" in text else f"damaged ({text[:120]})"
