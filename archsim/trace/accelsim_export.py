@@ -98,10 +98,10 @@ class _Exporter:
             while not parts[-1][0].warps[parts[-1][1]]["last"]:
                 warp, segment = int(first.warps[row]["warp"]), len(parts)
                 parts.append((self._kernel.read_segments(*(np.array([n]) for n in (cta, warp, segment))), 0))
-            total = sum(int(batch.warps[place]["n_inst"]) for batch, place in parts)
-            self._out.write(f"\nwarp = {int(first.warps[row]['warp'])}\ninsts = {total}\n")
-            for batch, place in parts:
-                self._out.writelines(self._segment(batch, place))
+            lines = [line for batch, place in parts for line in self._segment(batch, place)]
+            # `insts` counts lines: both halves of an LDGSTS are written, so that nothing is lost.
+            self._out.write(f"\nwarp = {int(first.warps[row]['warp'])}\ninsts = {len(lines)}\n")
+            self._out.writelines(lines)
         self._out.write("\n#END_TB\n\n")
 
     def _segment(self, batch: Batch, row: int) -> list[str]:

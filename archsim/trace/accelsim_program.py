@@ -134,7 +134,9 @@ def _find(program: Program, static: Static) -> int:
             place = program.index_of(start + static.pc)
         except KeyError:
             continue
-        if program.instructions[place].opcode == opcode:
+        there = program.instructions[place]
+        # ptxas 13 jumps backwards with CALL.REL.NOINC; tracers may list it as a BRA.
+        if there.opcode == opcode or {there.base, opcode.split(".")[0]} == {"CALL", "BRA"}:
             return place
     return -1
 

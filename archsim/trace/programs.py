@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from archsim.errors import ArchsimError, TraceError
-from archsim.isa.program import ControlBits, Instruction, Program
+from archsim.isa.program import ControlBits, Instruction, Operand, OperandKind, Program
 from archsim.trace.layout import Array
 
 CODE_ROW = np.dtype(
@@ -29,6 +29,8 @@ CODE_ROW = np.dtype(
         ("line", "<i4"),
         ("file", "<i4"),
         ("function", "<i4"),
+        ("resolved", "u1"),  # 1: `target` is the value of the operand that only the linker knew
+        ("target", "<i8"),
     ]
 )
 
@@ -72,6 +74,8 @@ def pack_program(
         row["address"], row["low"], row["high"], row["line"] = one.address, *one.encoding, one.line
         row["file"] = files.setdefault(one.file, len(files))
         row["function"] = functions.setdefault(one.function, len(functions))
+        for operand in filter(_is_resolved, (*one.dests, *one.sources)):
+            row["resolved"], row["target"] = 1, operand.value
         if one.control is not None:
             row["known_control"] = 1
             for name in ("stall", "yield_", "write_barrier", "read_barrier", "wait_mask", "reuse"):
@@ -123,15 +127,10 @@ def unpack_program(stored: StoredProgram, where: str) -> Program:
         raise TraceError(f"{where}: {error}") from error
 
 
-def _finish(one: Instruction, row: Any, index: int, meta: dict[str, Any]) -> Instruction:
-    return replace(
-        one,
-        index=index,
-        encoding=(int(row["low"]), int(row["high"])),
-        line=int(row["line"]),
-        file=meta["files"][row["file"]],
-        function=meta["function_names"][row["function"]],
-    )
+def _is_resolved(operand: Operand) -> bool:
+    """A branch target or a relocated address: its text ("`(.L_x_3)", "32@lo(f)") does not tell the value."""
+    relocated = operand.kind == OperandKind.IMM and ("@lo" in operand.text or "@hi" in operand.text)
+    return operand.kind == OperandKind.LABEL or relocated
 
 
 def _control(row: Any) -> ControlBits | None:
@@ -144,8 +143,25 @@ def _control(row: Any) -> ControlBits | None:
 def _parsed(line: str, row: Any, index: int, stored: StoredProgram) -> Instruction:
     from archsim.isa import parse_instruction
 
-    one = parse_instruction(line, stored.meta["arch"], address=int(row["address"]), control=_control(row))
-    return _finish(one, row, index, stored.meta)
+    meta = stored.meta
+    one = parse_instruction(
+        line,
+        meta["arch"],
+        address=int(row["address"]),
+        control=_control(row),
+        index=index,
+        encoding=(int(row["low"]), int(row["high"])),
+        function=meta["function_names"][row["function"]],
+        line=int(row["line"]),
+        file=meta["files"][row["file"]],
+    )
+    if not row["resolved"]:
+        return one
+    target = int(row["target"])
+    dests, sources = (
+        tuple(replace(o, value=target) if _is_resolved(o) else o for o in side) for side in (one.dests, one.sources)
+    )
+    return replace(one, dests=dests, sources=sources)
 
 
 def _imported(line: str, row: Any, index: int, stored: StoredProgram) -> Instruction:
@@ -153,7 +169,8 @@ def _imported(line: str, row: Any, index: int, stored: StoredProgram) -> Instruc
 
     width = int(stored.accelsim["mem_width"][index])
     one = imported_instruction(line, stored.meta["arch"], int(row["address"]), width)
-    return _finish(one, row, index, stored.meta)
+    function = stored.meta["function_names"][row["function"]]
+    return replace(one, index=index, line=int(row["line"]), function=function, file=stored.meta["files"][row["file"]])
 
 
 def meta_text(meta: dict[str, Any]) -> str:
