@@ -134,6 +134,8 @@ def _place_warp(m, s, cta, row, index, trace_cta, tr):
     w["mask"] = tr.runs[row["run"]]["mask"]
     m.age[s * nsub + local % nsub, local // nsub] = sm["launches"]
     sm["launches"] += 1
+    if sm["live_ctas"] == 0:  # greedy issue starts with the youngest warp (gpu-core B.2)
+        m.sc[s * nsub + local % nsub]["greedy"] = local // nsub
 
 
 @jit
