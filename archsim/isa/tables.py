@@ -47,7 +47,7 @@ _SCOPES = ("CTA", "SM", "GPU", "SYS")
 def unit_of(base: str, arch: int) -> Unit | None:
     """Unit of a base opcode on an architecture, None when the architecture has no such opcode.
 
-    IsaError for an unknown architecture. ``F2F`` depends on its modifiers (FP64 when one side is F64): use :func:`op_info`.
+    IsaError for an unknown architecture. ``F2F`` is on the FP64 unit when one side is F64: use :func:`op_info`.
     """
     if arch not in OPCODES:
         raise IsaError(f"sm_{arch} has no opcode table (known: {', '.join(f'sm_{a}' for a in ARCHITECTURES)})")
