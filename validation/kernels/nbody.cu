@@ -1,7 +1,7 @@
 // N-body: gravitational accelerations, bodies through shared tiles; reciprocal square root by the special-function unit.
 #include "common.cuh"
 
-constexpr int kThreads = 128;
+constexpr int kThreads = 64;
 constexpr float kSoft = 0.01f;
 
 extern "C" __global__ void nbody_kernel(const float4* body, float4* acceleration, int n, int slice) {
@@ -27,7 +27,7 @@ extern "C" __global__ void nbody_kernel(const float4* body, float4* acceleration
 
 int main(int argc, char** argv) {
     suite::Options opt = suite::parse(argc, argv);
-    const int n = opt.large ? 4096 : 1024, slices = 8, slice = n / slices;
+    const int n = opt.large ? 4096 : 768, slices = opt.large ? 8 : 6, slice = n / slices;
     suite::Rng rng(43);
     std::vector<float4> body(n);
     for (float4& b : body) b = make_float4(rng.range(-1, 1), rng.range(-1, 1), rng.range(-1, 1), rng.range(0.5f, 1));
