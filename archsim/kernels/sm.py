@@ -336,27 +336,14 @@ def _allocate(m, s, k, now):
     record(m, LOG_ALLOCATE, now, s, local, pc, 0)
     if ins["rb"] != NO_SB:
         schedule(m, s, now + 4, EV_SB, local, ins["rb"])
-    if ins["wb"] != NO_SB:
-        _fixed_write_barrier(m, s, local, ins, pc, now)
+    if ins["flow"] == FLOW_LDGDEPBAR:  # its write barrier is released when its copies are done
+        _close_groups(m, s, local, m.wp[s * p["num_warps"] + local], now)
+    elif ins["wb"] != NO_SB:
+        schedule(m, s, now + 5 + ins["latency"], EV_REGISTERS, local, pc)
     elif p["scoreboard"] != 0:
         schedule(m, s, now - 2 + ins["latency"], EV_REGISTERS, local, pc)
     if p["scoreboard"] != 0:
         schedule(m, s, now + 2, EV_READERS, local, pc)
-
-
-@jit
-def _fixed_write_barrier(m, s, local, ins, pc, now):
-    """Write barrier on a fixed-latency instruction: released at write-back; on LDGDEPBAR when its copies are done."""
-    p = m.par[0]
-    w = m.wp[s * p["num_warps"] + local]
-    if ins["flow"] == FLOW_LDGDEPBAR and w["groups"] < MAX_GROUPS:
-        n = w["groups"] + 0
-        w["group_sb"][n] = ins["wb"]
-        w["group_at"][n] = w["ldgsts_issued"]
-        w["groups"] = n + 1
-        _close_groups(m, s, local, w, now)
-    else:
-        schedule(m, s, now + 5 + ins["latency"], EV_REGISTERS, local, pc)
 
 
 @jit

@@ -20,6 +20,7 @@ from archsim.kernels.layout import (
     F_VARIABLE,
     FLOW_BARRIER,
     FLOW_DEPBAR,
+    FLOW_LDGDEPBAR,
     FLOW_SLEEP,
     FP32_SECOND,
     IDS_PER_WORD,
@@ -27,6 +28,7 @@ from archsim.kernels.layout import (
     KIND_FENCE,
     KIND_LDGSTS,
     LOG_ISSUE,
+    MAX_GROUPS,
     MEMORY,
     NEVER,
     NUM_SB,
@@ -149,6 +151,8 @@ def _why_not(m, s, k, slot, now):
         w["depbar_from"] = NEVER
     if ins["wait"] != 0 and w["sb"] & counters_of(ins["wait"]) != 0:
         return _counter_reason(w, ins["wait"] + 0)
+    if w["groups"] >= MAX_GROUPS and ins["flow"] == FLOW_LDGDEPBAR:
+        return STALL_LONG_SCOREBOARD  # no room for another group of asynchronous copies
     if p["scoreboard"] != 0:
         reason = _hazard(m, warp, w, ins)
         if reason != 0:
@@ -426,6 +430,11 @@ def _flow(m, s, k, slot, w, ins, pc, now):
         w["depbar_from"] = now + p["depbar_check"]
         if p["scoreboard"] != 0:
             w["depbar_from"] = now + 1
+    elif flow == FLOW_LDGDEPBAR:  # a group of the copies issued so far
+        n = w["groups"] + 0
+        w["group_sb"][n] = ins["wb"]
+        w["group_at"][n] = w["ldgsts_issued"]
+        w["groups"] = n + 1
     elif flow == FLOW_SLEEP:
         w["ready_at"] = now + p["sleep_cycles"]
         w["try_at"] = w["ready_at"]

@@ -18,6 +18,7 @@ from archsim.kernels import layout as lay
 
 NO_CONTROL = ControlBits(stall=1)
 WARP = 32
+FP64_QUEUE = 6  # issue to the unit's first stage, and the result's way back: DADD 48, DFMA 52 cycles (gpu-core H.15)
 BANK_SHIFT = 20  # constant address = bank << 20 | byte offset
 
 
@@ -217,7 +218,7 @@ def _shared_fp64(row: Any, config: MachineConfig) -> None:
     f = config.sm.units.fp64
     operands = max(1, sum(1 for r in row["src"] if r >= 0))
     transfer = f.transfer_cycles_per_operand * operands
-    latency = 1 + f.local_stages + transfer + f.pipe_latency_cycles + f.writeback_cycles_per_register * 2
+    latency = FP64_QUEUE + f.local_stages + transfer + f.pipe_latency_cycles + f.writeback_cycles_per_register * 2
     _set(row, latency, f.initiation_interval_cycles, f.local_stages + transfer)
 
 
@@ -236,6 +237,7 @@ def _memory_timing(row: Any, ins: Instruction, info: OpInfo, config: MachineConf
         row["agu"] = config.sm.memory_unit.agu_uniform_cycles
     if info.kind in (MemKind.MISC, MemKind.FENCE):
         row["latency"], row["war"] = t.memory_misc_raw, t.memory_misc_war
+        row["agu"] = config.sm.memory_unit.agu_uniform_cycles  # no addresses: S2R, SHFL every 2 cycles (H.15)
         if ins.base == "SHFL":
             row["latency"] = t.shfl_raw
         return flags
@@ -258,6 +260,9 @@ def _memory_timing(row: Any, ins: Instruction, info: OpInfo, config: MachineConf
         _global_timing(row, ins, info, t, kind, i)
     if ins.base == "LDSM":
         flags |= lay.F_MATRIX_LOAD
+        # x1 / x2 / x4: 23.1 / 25.1 / 29.3 cycles where LDS takes 23 (Hopper sheet 5): each matrix is a wavefront
+        further = info.access_bytes // 4 - 1
+        row["latency"] = getattr(t, f"load_shared_{kind}_raw")[0] + further * config.sm.shared.conflict_cycles
     bypasses = info.kind in (MemKind.ATOMIC, MemKind.REDUCTION) or info.strong_scope in ("GPU", "SYS")
     if info.space != MemSpace.SHARED and (bypasses or "BYPASS" in ins.modifiers):
         flags |= lay.F_BYPASS_L1
