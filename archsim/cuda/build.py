@@ -66,18 +66,15 @@ def _build(folder: Path) -> None:
     compiler = _compiler()
     _link(compiler, [SOURCES / name for name in CORE_FILES], _CORE, folder, ["-lpthread"])
     use_core = [f"-L{folder}", f"-l:{_CORE}", "-Wl,-rpath,$ORIGIN", "-ldl"]
-    fronts = [(f"libcudart.so.{major}", "runtime.c", [f"-DCUDART_MAJOR={major}"]) for major in RUNTIME_MAJORS]
-    fronts.append(("libcuda.so.1", "driver.c", []))
-    for name, source, defines in fronts:
+    runtime = ("runtime.c", "runtime_memory.c")
+    fronts = [(f"libcudart.so.{major}", runtime, [f"-DCUDART_MAJOR={major}"]) for major in RUNTIME_MAJORS]
+    fronts.append(("libcuda.so.1", ("driver.c",), []))
+    for name, sources, defines in fronts:
         stubs = folder / f"stubs_{name}.c"
         stubs.write_text(_stubs(SOURCES / f"{name}.map"), encoding="utf-8")
-        # Two objects: the linker drops the weak stub where the front end defines the name.
-        front, weak = folder / f"{name}.o", folder / f"{name}.stubs.o"
-        _run([compiler, *FLAGS, *defines, "-c", "-o", str(front), str(SOURCES / source)])
-        _run([compiler, *FLAGS, f"-I{SOURCES}", "-c", "-o", str(weak), str(stubs)])
-        _link(compiler, [front, weak], name, folder, use_core)
-        for scrap in (stubs, front, weak):
-            scrap.unlink()
+        # The linker drops a weak stub where the front end defines the name.
+        _link(compiler, [*(SOURCES / source for source in sources), stubs], name, folder, [*defines, *use_core])
+        stubs.unlink()
 
 
 def library_folder() -> Path:

@@ -88,14 +88,16 @@ class FakeGpu(Gpu):
         self.events.append((kind, nbytes))
 
 
-@pytest.fixture(scope="module")
-def host_program(tmp_path_factory) -> Path:
+def build(target: Path, source: str, library: str) -> Path:
     folder = library_folder()
-    target = tmp_path_factory.mktemp("host") / "host"
-    source = Path(__file__).with_name("capture_host.c")
-    link = [f"-L{folder}", "-l:libcudart.so.13", f"-Wl,-rpath-link,{folder}"]
-    subprocess.run(["gcc", "-Wall", "-o", str(target), str(source), *link], check=True)
+    link = [f"-L{folder}", f"-l:{library}", f"-Wl,-rpath-link,{folder}"]
+    subprocess.run(["gcc", "-Wall", "-o", str(target), str(Path(__file__).with_name(source)), *link], check=True)
     return target
+
+
+@pytest.fixture(scope="module", params=["libcudart.so.12", "libcudart.so.13"])
+def host_program(request, tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("host") / "host", "capture_host.c", request.param)
 
 
 def run(program: Path, what: str, capfd, exit_with: str = "0") -> tuple[list[str], FakeGpu, int, Server]:
@@ -202,3 +204,16 @@ def test_without_capture_the_library_says_so(host_program):
     done = subprocess.run([host_program, "launch"], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("cudaErrorInsufficientDriver")
     assert "only under 'archsim capture'" in done.stderr
+
+
+def test_driver_api(tmp_path, capfd):
+    program = build(tmp_path / "driver", "capture_driver.c", "libcuda.so.1")
+    gpu = FakeGpu()
+    code, server = run_child([str(program)], inspect(program), gpu)
+    ok, missing = "CUDA_SUCCESS", "CUDA_ERROR_NOT_FOUND"
+    assert capfd.readouterr().out.split("\n")[:-1] == [
+        ok, ok, ok, "archsim h100_sxm (emulated)", ok, ok, ok, missing, ok, ok, "32", ok, ok, ok, ok, ok, "5 10",
+        ok, ok, "2", ok, "0 1", missing, "CUDA_ERROR_NOT_SUPPORTED", ok, "CUDA_ERROR_INVALID_VALUE", ok,
+    ]  # fmt: skip
+    assert code == 0
+    assert server.unsupported == {"cuGraphCreate": 1}
