@@ -11,7 +11,7 @@ def format_listing(program: Program) -> list[str]:
     starts: dict[int, list[str]] = {}
     for name, address in program.functions.items():
         starts.setdefault(address, []).append(name)
-    lines = []
+    lines: list[str] = []
     for instruction in program.instructions:
         lines.extend(f"{name}:" for name in starts.get(instruction.address, ()))
         lines.append(f"{instruction.address:04x}  {format_control(instruction.control)}  {instruction.text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 from archsim.errors import IsaError
 from archsim.isa.elf import Elf, Section
@@ -108,8 +109,8 @@ def read_kernel_info(elf: Elf, name: str, arch: int, table: dict[int, dict[int, 
     )
 
 
-def _kernel_values(elf: Elf, records: list[tuple[int, int, bytes]], arch: int, where: str) -> dict:
-    values: dict = {"param_base": PARAM_BASE.get(arch, 0)}
+def _kernel_values(elf: Elf, records: list[tuple[int, int, bytes]], arch: int, where: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"param_base": PARAM_BASE.get(arch, 0)}
     params: dict[int, tuple[int, int]] = {}
     targets: dict[int, tuple[int, ...]] = {}
     try:
@@ -128,7 +129,7 @@ def _kernel_values(elf: Elf, records: list[tuple[int, int, bytes]], arch: int, w
     return values
 
 
-def _one_value(values: dict, attribute: int, payload: bytes, elf: Elf) -> None:
+def _one_value(values: dict[str, Any], attribute: int, payload: bytes, elf: Elf) -> None:
     words = struct.unpack(f"<{len(payload) // 4}I", payload[: len(payload) // 4 * 4])
     if attribute == PARAM_CBANK:
         values["param_base"], values["param_bytes"] = struct.unpack_from("<4xHH", payload)
