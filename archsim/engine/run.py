@@ -11,8 +11,8 @@ import numpy as np
 
 from archsim.config import MachineConfig
 from archsim.engine.feed import Feed
-from archsim.errors import RunError
-from archsim.isa.tables import MemKind
+from archsim.errors import ArchsimError, RunError
+from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
 from archsim.model.compile import entry
 from archsim.model.machine import Residency, build_chip, build_machine, parameters, residency
@@ -24,6 +24,7 @@ FIRST_WINDOWS = 16
 FAR_FUTURE = 1 << 58
 
 STALL_NAMES = lay.REASON_NAMES
+STOPPED = {"max_cycles": "stopped by --max-cycles", "interrupted": "interrupted"}
 ERRORS = {
     lay.ERR_EVENTS: "an SM has more events in flight than its event pool holds",
     lay.ERR_REQUESTS: "an SM sent more requests in one window than its outbox holds",
@@ -52,12 +53,14 @@ class KernelResult:
     per_sm: Any
     stalls_per_subcore: Any
     unit_instructions: dict[str, int]
-    wall_seconds: float
+    wall_seconds: float  # simulation, without compiling or loading compiled code
     complete: bool
     stop_reason: str  # done, max_cycles, interrupted
     sample_every: int = 1
     memory_bytes: int = 0
     log: Any = None  # LOG records, if asked for
+    compile_seconds: float = 0.0  # compiling, or loading compiled code
+    index: int = 0  # position of the kernel in its trace
 
     @property
     def warp_instructions(self) -> int:
@@ -83,11 +86,34 @@ class RunResult:
     wall_seconds: float = 0.0
     complete: bool = True
     notes: list[str] = field(default_factory=list)
+    stop_reason: str = "done"  # done, max_cycles, interrupted, error
+
+    def stop(self, note: str, reason: str) -> None:
+        """Mark the result as partial."""
+        self.complete = False
+        self.stop_reason = reason
+        self.notes.append(f"partial result: {note}")
 
     @property
     def cycles(self) -> int:
         """Elapsed cycles, all kernels."""
         return sum(k.elapsed_cycles for k in self.kernels)
+
+    @property
+    def warp_instructions(self) -> int:
+        """Warp-instructions issued, all kernels."""
+        return sum(k.warp_instructions for k in self.kernels)
+
+    @property
+    def simulation_seconds(self) -> float:
+        """Wall time of the simulation, without reading the configuration or compiling."""
+        return sum(k.wall_seconds for k in self.kernels)
+
+    @property
+    def kilo_warp_instructions_per_second(self) -> float:
+        """Speed of the simulation."""
+        seconds = self.simulation_seconds
+        return self.warp_instructions / seconds / 1e3 if seconds else 0.0
 
 
 Progress = Callable[[int, int, int, int], None]  # kernel index, kernels, instructions done, instructions of the kernel
@@ -118,10 +144,15 @@ class Runner:
         machine = build_machine(self.config, par, ins, self._log_entries)
         chip = self._chip(par, fit)
         feed = Feed(kernel, fit.ctas_per_sm * self.config.num_sms)
+        compiling = time.perf_counter()
+        feed.fill_queue(chip)
+        entry("gpu", "settle_all")(machine, 0)  # these two compile, or load compiled code; no simulated time passes
+        entry("gpu", "run_chip")(machine, chip, feed.trace, max_cycles or FAR_FUTURE, 0)
         started = time.perf_counter()
         stop = self._loop(machine, chip, feed, max_cycles, progress)
         result = self._collect(kernel, fit, scoreboard, machine, chip, stop)
         result.wall_seconds = time.perf_counter() - started
+        result.compile_seconds = started - compiling
         result.memory_bytes = feed.nbytes
         self._l2 = chip.l2
         return result
@@ -158,7 +189,6 @@ class Runner:
     ) -> int:
         run_chip = entry("gpu", "run_chip")
         window = int(machine.par[0]["window_cycles"])
-        feed.fill_queue(chip)
         windows = FIRST_WINDOWS
         limit = max_cycles or FAR_FUTURE
         while True:
@@ -217,7 +247,7 @@ class Runner:
         if machine.log is not None:
             log = machine.log[1 : int(machine.log[0]["value"]) + 1]
         units = machine.stats["unit"].sum(axis=0)
-        names = ("int fp32 fp16 fp64 sfu tensor uniform branch misc misc_queue memory").split()
+        names = [unit.name.lower() for unit in Unit]
         return KernelResult(
             name=kernel.launch.name,
             launch=kernel.launch,
@@ -260,15 +290,30 @@ def run(
     for position, index in enumerate(chosen):
         kernel = trace.kernels[index]
         total = kernel.warp_instructions
+        if kernel.launch.sample_every > 1:
+            name, every = kernel.launch.name, kernel.launch.sample_every
+            result.notes.append(f"{name}: the trace holds one thread block in {every}; all counts are of those")
 
         def report(done: int, position: int = position, total: int = total) -> None:
             if progress is not None:
                 progress(position, len(chosen), done, total)
 
-        outcome = runner.run_kernel(kernel, max_cycles=max_cycles, progress=report)
+        try:
+            outcome = runner.run_kernel(kernel, max_cycles=max_cycles, progress=report)
+        except KeyboardInterrupt:  # before the first cycle or while collecting: this kernel has no result
+            result.stop(f"interrupted at {kernel.launch.name}, launch {index} of the trace", "interrupted")
+            break
+        except ArchsimError as error:
+            result.stop(str(error), "error")
+            result.wall_seconds = time.perf_counter() - started
+            error.partial_result = result  # type: ignore[attr-defined]  # kernels that ended before are not lost
+            raise
+        outcome.index = index
         result.kernels.append(outcome)
         if not outcome.complete:
-            result.complete = False
+            result.stop(
+                f"{outcome.name}: {STOPPED[outcome.stop_reason]} at cycle {outcome.cycles}", outcome.stop_reason
+            )
             if outcome.stop_reason == "interrupted":
                 break
     result.wall_seconds = time.perf_counter() - started
