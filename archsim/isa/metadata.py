@@ -13,7 +13,7 @@ _EIFMT_NVAL, _EIFMT_BVAL, _EIFMT_HVAL, _EIFMT_SVAL = 1, 2, 3, 4
 MAX_THREADS, PARAM_CBANK, EXTERNS, REQNTID, FRAME_SIZE, MIN_STACK = 0x05, 0x0A, 0x0F, 0x10, 0x11, 0x12
 KPARAM_INFO, CBANK_PARAM_SIZE, MAXREG_COUNT, EXIT_OFFSETS, CRS_STACK = 0x17, 0x19, 0x1B, 0x1C, 0x1E
 MAX_STACK, REGCOUNT, BRANCH_TARGETS, CTA_PER_CLUSTER, EXPLICIT_CLUSTER = 0x23, 0x2F, 0x34, 0x3D, 0x3E
-SYSCALL_OFFSETS, NUM_BARRIERS = 0x46, 0x4C
+KPARAM_INFO_V2, SYSCALL_OFFSETS, NUM_BARRIERS = 0x45, 0x46, 0x4C
 # Bank-0 byte offset of the first kernel parameter (sass.md 2.1), used when a kernel has no PARAM_CBANK record.
 PARAM_BASE = {61: 0x140, 75: 0x160, 80: 0x160, 86: 0x160, 87: 0x160, 89: 0x160, 90: 0x210, 100: 0x380, 103: 0x380,
               120: 0x380, 121: 0x380}  # fmt: skip
@@ -118,6 +118,9 @@ def _kernel_values(elf: Elf, records: list[tuple[int, int, bytes]], arch: int, w
             if attribute == KPARAM_INFO:
                 _, ordinal, offset, word = struct.unpack_from("<IHHI", payload)
                 params[ordinal] = (offset, word >> 18)
+            elif attribute == KPARAM_INFO_V2:  # kernels with large parameters: the size is a word of its own
+                _, ordinal, offset, size = struct.unpack_from("<IHHI", payload)
+                params[ordinal] = (offset, size)
             elif attribute == BRANCH_TARGETS:
                 targets.update(_branch_targets(payload))
             else:
