@@ -8,6 +8,7 @@ from archsim.kernels.dram_layout import NEVER
 from archsim.kernels.dram_queue import push
 from archsim.kernels.dram_refresh import settle
 from archsim.kernels.dram_timing import earliest, earliest_scope, issue, issue_scope
+from archsim.kernels.layout import jit
 
 
 def run_stream(d, c, time, bank, row, column, write, first, done_time, admit_time):
@@ -27,6 +28,7 @@ def run_stream(d, c, time, bank, row, column, write, first, done_time, admit_tim
         settle(d, c, s, max(d.channel[c]["last_time"], d.scope[c, s]["since"]))
 
 
+@jit
 def _collect(d, c, done_time, admit_time):
     """Empty the completion queue into the two arrays; True if there was anything in it."""
     ch = d.channel[c]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from archsim.kernels.jit import jit  # noqa: F401 - every kernel module takes it from here
 
-jit = njit(no_cpython_wrapper=True, error_model="numpy")
 
 NEVER = 1 << 60  # a time that does not come by itself
 NO_SB = 7
