@@ -19,8 +19,8 @@ VERSION = 1
 #: A warp segment: the warp id and the flow id as differences to the row before.
 SEGMENT_ROW = np.dtype([("warp_step", "<i8"), ("flow_step", "<i4"), ("segment", "<i4")])
 FLOW_ROW = np.dtype([("runs", "<i4"), ("instructions", "<i4"), ("records", "<i4")])
-#: An address record: base as the difference to the record before in sorted order; kind 0 affine, 1 lane list.
-RECORD_ROW = np.dtype([("base_step", "<i8"), ("stride", "<i8"), ("kind", "u1")])
+#: An address record: base as the zigzag difference to the record before in sorted order; kind 0 affine, 1 lane list.
+RECORD_ROW = np.dtype([("base_step", "<u8"), ("stride", "<i8"), ("kind", "u1")])
 #: A block: a group of segments whose records are coded together. Ends (exclusive) in each table.
 BLOCK_ROW = np.dtype([("segment_end", "<i8"), ("record_end", "<i8"), ("lane_end", "<i8")])
 
@@ -34,7 +34,7 @@ TABLES = {
     "runs": np.dtype([("start", "<u4"), ("count", "<u4"), ("mask", "<u4")]),
     "blocks": BLOCK_ROW,
     "records": RECORD_ROW,
-    "lanes": np.dtype("<i8"),
+    "lanes": np.dtype("<u8"),
 }
 
 
@@ -68,7 +68,7 @@ class StaticRecords:
 
 
 def encode_block(order: Array, mems: Array, lanes: Array, lengths: Array) -> tuple[Array, Array]:
-    """(RECORD_ROW[], i8[] lane steps) of one block.
+    """(RECORD_ROW[], u8[] zigzag lane steps) of one block.
 
     ``mems`` in execution order with ``lane_begin`` indexing ``lanes``; ``lengths``: active lanes of each record.
     Sorted by static instruction, consecutive records differ by a warp's or an iteration's step: a constant, mostly.
@@ -78,13 +78,14 @@ def encode_block(order: Array, mems: Array, lanes: Array, lengths: Array) -> tup
     base = ordered["base"].copy()
     base[irregular] = lanes[ordered["lane_begin"][irregular]]
     rows = np.zeros(len(mems), RECORD_ROW)
-    rows["base_step"] = np.diff(base, prepend=np.uint64(0)).view(np.int64)
+    rows["base_step"] = zigzag(np.diff(base, prepend=np.uint64(0)))
     rows["stride"] = np.where(irregular, 0, ordered["stride"])
     rows["kind"] = irregular
     counts = lengths[order][irregular]
     values = lanes[expand_ranges(ordered["lane_begin"][irregular], counts)]
-    steps = np.diff(values, prepend=np.uint64(0)).view(np.int64)
-    return rows, np.delete(steps, np.cumsum(counts) - counts)
+    follows = np.ones(len(values), bool)
+    follows[np.cumsum(counts) - counts] = False
+    return rows, zigzag(np.diff(values, prepend=np.uint64(0))[follows])
 
 
 def lane_steps(order: Array, rows: Array, lengths: Array) -> int:
@@ -94,7 +95,7 @@ def lane_steps(order: Array, rows: Array, lengths: Array) -> int:
 
 def decode_block(order: Array, rows: Array, steps: Array, lengths: Array) -> tuple[Array, Array]:
     """(MEM_DT[] in execution order, u8[] lanes): the inverse of :func:`encode_block`."""
-    base = np.cumsum(rows["base_step"].astype(np.uint64), dtype=np.uint64)
+    base = np.cumsum(unzigzag(rows["base_step"]), dtype=np.uint64)
     irregular = rows["kind"] == 1
     mems = np.empty(len(rows), MEM_DT)
     mems["base"][order] = base
@@ -111,9 +112,20 @@ def decode_block(order: Array, rows: Array, steps: Array, lengths: Array) -> tup
     follows = np.ones(len(values), bool)
     follows[first] = False
     values[first] = base[irregular]
-    values[follows] = steps.view(np.uint64)
+    values[follows] = unzigzag(steps)
     running = np.cumsum(values, dtype=np.uint64)
     return mems, running - np.repeat(running[first] - values[first], counts)
+
+
+def zigzag(steps: Array) -> Array:
+    """Differences modulo 2^64 as u8[], small for small steps of either sign: 0, -1, 1, -2, 2... -> 0, 1, 2, 3, 4..."""
+    sign = steps.view(np.int64) >> 63
+    return (steps << np.uint64(1)) ^ sign.view(np.uint64)
+
+
+def unzigzag(codes: Array) -> Array:
+    """The inverse of :func:`zigzag`."""
+    return (codes >> np.uint64(1)) ^ (np.uint64(0) - (codes & np.uint64(1)))
 
 
 class ContentHash:

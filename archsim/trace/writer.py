@@ -141,6 +141,7 @@ class KernelWriter:
         self._flow_ids: OrderedDict[bytes, int] = OrderedDict()
         self._flows = 0
         self._pending: list[_Pending] = []
+        self._queued = [0, 0, 0]  # segments, records, lanes in _pending
         self._ends = [0, 0, 0]  # segments, records, lane steps written
         self._last_warp = self._last_flow = 0
         self._rows: list[Array] = []
@@ -257,14 +258,12 @@ class KernelWriter:
         where = np.stack([ids, warps["segment"].astype(np.int64), flows, warps["mem_count"]], axis=1)
         self._rows.append(where[:, :2].copy())
         self._pending.append(_Pending(where, numbers, lengths, mems, lanes.astype(np.uint64)))
+        self._queued = [n + len(a) for n, a in zip(self._queued, (where, mems, lanes), strict=True)]
 
     def _flush(self, everything: bool) -> None:
         """Write the full blocks among the queued segments, or all of them."""
-        full = (
-            sum(len(p.where) for p in self._pending) >= BLOCK_SEGMENTS
-            or sum(len(p.mems) for p in self._pending) >= BLOCK_RECORDS
-            or sum(len(p.lanes) for p in self._pending) >= BLOCK_LANES
-        )
+        segments, records, lanes = self._queued
+        full = segments >= BLOCK_SEGMENTS or records >= BLOCK_RECORDS or lanes >= BLOCK_LANES
         if not self._pending or not (full or everything):
             return
         queued = _joined(self._pending)
@@ -287,6 +286,7 @@ class KernelWriter:
             begin = end
         first = int(record_ends[begin - 1]) if begin else 0
         self._pending = [queued.part(begin, total, first, len(queued.mems))] if begin < total else []
+        self._queued = [sum(len(getattr(p, name)) for p in self._pending) for name in ("where", "mems", "lanes")]
 
     def _write_block(self, block: _Pending) -> None:
         order = self._static.order(block.numbers)
