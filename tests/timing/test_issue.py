@@ -127,9 +127,7 @@ def test_counter_is_visible_two_cycles_after_issue(stall: int, yield_: bool, pro
 @pytest.mark.parametrize(("stall", "holds"), [(1, False), (2, False), (3, False), (4, True), (5, True)])
 def test_depbar_needs_a_stall_of_4(stall: int, holds: bool) -> None:
     """gpu-core H.5, A.2: DEPBAR with an own stall below 4 does not hold the next instruction."""
-    p = straight(
-        ("MUFU.RCP R1, R2", {"write": 0, "stall": 2}), ("DEPBAR.LE SB0, 0x0", {"stall": stall}), "NOP", "NOP"
-    )
+    p = straight(("MUFU.RCP R1, R2", {"write": 0, "stall": 2}), ("DEPBAR.LE SB0, 0x0", {"stall": stall}), "NOP", "NOP")
     assert p.issue(1) - p.issue(0) == 2  # the DEPBAR itself issues at once (figure 2)
     assert p.issue(2) - p.issue(0) == (19 if holds else 2 + stall)
     assert p.issue(3) - p.issue(0) >= (19 if stall > 2 else 4)
