@@ -8,6 +8,7 @@ Needs only nvcc on PATH and the Python standard library, so that it also runs on
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -37,10 +38,12 @@ def nvcc_command(program: manifest.Program, arch: str, out_dir: Path) -> list[st
     ]  # fmt: skip
 
 
-def is_fresh(target: Path, source: Path) -> bool:
-    """True when the binary is newer than its source, the shared header and the manifest."""
-    inputs = (source, HERE / "common.cuh", HERE / "suite.yaml")
-    return target.exists() and all(target.stat().st_mtime >= path.stat().st_mtime for path in inputs)
+def is_fresh(target: Path, source: Path, command: list[str]) -> bool:
+    """True when the binary is newer than its source and the shared header, and was made by the same command."""
+    note = target.with_name(target.name + ".command")
+    if not (target.exists() and note.exists()) or note.read_text(encoding="utf-8") != shlex.join(command):
+        return False
+    return all(target.stat().st_mtime >= path.stat().st_mtime for path in (source, HERE / "common.cuh"))
 
 
 def build(
@@ -61,11 +64,15 @@ def build(
 
     def compile_one(pair: tuple[manifest.Program, str]) -> str:
         program, arch = pair
-        if not force and is_fresh(out / f"{program.name}.{arch}", HERE / program.file):
+        target, command = out / f"{program.name}.{arch}", nvcc_command(program, arch, out)
+        if not force and is_fresh(target, HERE / program.file, command):
             return ""
-        done = subprocess.run(nvcc_command(program, arch, out), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         message = (done.stdout + done.stderr).strip()
-        return f"{program.file} for {arch}:\n{message}" if done.returncode or message else ""
+        if done.returncode or message:
+            return f"{program.file} for {arch}:\n{message}"
+        target.with_name(target.name + ".command").write_text(shlex.join(command), encoding="utf-8")
+        return ""
 
     with ThreadPoolExecutor(jobs) as pool:
         failures = [text for text in pool.map(compile_one, pairs) if text]
