@@ -148,6 +148,7 @@ def _retire(m, s, local, now):
     cta = w["cta"] + 0
     w["state"] = W_EMPTY
     sm["live_warps"] -= 1
+    m.stats[s]["warp_cycles"] += now
     c = m.cta[s, cta]
     c["warps_left"] -= 1
     if c["warps_left"] == 0:
@@ -191,6 +192,7 @@ def _start_cta(m, s, cta, now):
         if w["cta"] == cta and w["state"] == W_ACTIVE and w["ready_at"] == NEVER:
             w["ready_at"] = now
             sm["live_warps"] += 1
+            m.stats[s]["warp_cycles"] -= now
             m.sc[s * nsub + local % nsub]["want_fetch"] |= 1 << (local // nsub)
             _wake(m, s, local, now)
 
@@ -538,6 +540,7 @@ def run_window(m, s, end, tr):
 def settle(m, s, end):
     """Charge the slots up to ``end`` that sleeping sub-cores have not been charged for."""
     nsub = m.par[0]["num_subcores"]
+    m.stats[s]["warp_cycles"] += m.sm[s]["live_warps"] * end
     for k in range(nsub):
         sub = s * nsub + k
         sc = m.sc[sub]

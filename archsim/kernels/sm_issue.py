@@ -323,6 +323,8 @@ def _issue_warp(m, s, k, slot, now, tr):
     w["sleeping"] = 0
     if ins["flags"] & F_VARIABLE == 0:
         m.unit_free[sub, _unit_for(m, sub, ins, now)] = now + ins["ii"]
+        if ins["const_line"] >= 0:
+            m.stats[s]["fl_hits"] += 1
         if ins["flags"] & F_IMAD_WIDE != 0:
             sc["port_block"] = now + 1 + p["imad_wide_port"]
     else:
@@ -438,6 +440,7 @@ def _flow(m, s, k, slot, w, ins, pc, now):
     elif flow == FLOW_SLEEP:
         w["ready_at"] = now + p["sleep_cycles"]
         w["try_at"] = w["ready_at"]
+        w["why"] = STALL_SLEEPING
         w["sleeping"] = 1
     elif flow == FLOW_BARRIER and w["state"] == W_ACTIVE:
         arrive(m, s, w, ins["arg0"] + 0, ins["arg1"] + 0, ins["flags"] & F_ARRIVE_ONLY == 0, now)

@@ -344,9 +344,12 @@ def _global_lines(m, s, ins, warp, mask, space):
 
 
 @jit
-def _cache_quarters(p, lines, sectors):
-    """Quarter cycles in the L1D data array: bytes moved, or tag look-ups when lines are scattered."""
-    return max(128 * sectors // p["data_bytes_per_cycle"], 4 + p["tag_quarters"] * (lines - 1))
+def _cache_stage(m, s, lines, sectors, now):
+    """Pass through the L1D array: bytes moved, or tag look-ups when lines are scattered. Returns the cycles waited."""
+    p = m.par[0]
+    quarters = max(128 * sectors // p["data_bytes_per_cycle"], 4 + p["tag_quarters"] * (lines - 1))
+    m.stats[s]["l1_wavefronts"] += (quarters + 3) >> 2
+    return _data_stage(m, s, quarters, now)
 
 
 @jit
@@ -358,7 +361,7 @@ def _load(m, s, k, ins, pc, warp, mask, space, now):
     lines = _global_lines(m, s, ins, warp, mask, space)
     sectors = coalesce.count_sectors(row, lines)
     _count_load(st, ins, space, sectors)
-    wait = _data_stage(m, s, _cache_quarters(p, lines, sectors), now)
+    wait = _cache_stage(m, s, lines, sectors, now)
     extra = ins["latency"] - p["accept_base"]
     prt = _new_prt(m, s, warp, pc, extra)
     bypass = ins["flags"] & F_BYPASS_L1 != 0
@@ -415,7 +418,7 @@ def _store(m, s, k, ins, pc, warp, mask, space, now):
     else:
         st["global_stores"] += 1
         st["store_sectors"] += sectors
-    wait = _data_stage(m, s, _cache_quarters(p, lines, sectors), now)
+    wait = _cache_stage(m, s, lines, sectors, now)
     for i in range(lines):
         touched = row[coalesce.SECTORS_AT + i]
         st["store_sector_hits"] += popcount(l1.write(m, s, row[i], touched, coalesce.full_sectors(row, i)))
@@ -438,7 +441,7 @@ def _atomic(m, s, k, ins, pc, warp, mask, now):
         st["atomics"] += 1
     else:
         st["reductions"] += 1
-    wait = _data_stage(m, s, _cache_quarters(p, lines, sectors), now)
+    wait = _cache_stage(m, s, lines, sectors, now)
     prt = 0
     if returns:
         prt = _new_prt(m, s, warp, pc, ins["latency"] - p["accept_base"])

@@ -54,6 +54,7 @@ def _needs(m, s, k, ins, warp, commit):
                 if hit:
                     st["rfc_hits"] += 1
                 if cached:
+                    st["rfc_lookups"] += 1
                     update(cache, sub, warp, slot, bank, r, ins["src_reuse"][slot])
     return need0 | (need1 << 16)
 
