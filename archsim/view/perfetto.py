@@ -1,8 +1,8 @@
 """Trace events for ui.perfetto.dev and chrome://tracing. One cycle is shown as one microsecond.
 
 A process is an SM. Its tracks: one a sub-core (what it issued in each cycle), one a warp slot (each instruction until
-the warp's next one: its length is what the warp waited), thread blocks and memory accesses in flight as overlapping
-spans.
+the warp's next one: its length is what the warp waited), lifetimes of warps and memory accesses in flight as
+overlapping spans.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def perfetto_events(pipeline: Pipeline) -> list[dict[str, Any]]:
         events.append({**common, "ph": "X", "dur": followers[number], "tid": _WARP_TRACKS + one.warp, "args": details})
         if one.read != UNKNOWN:
             events += _access(number, one, common["name"])
-    for sm, slot, cta, first, last in pipeline.ctas:
-        events += _span(f"block {cta}", "thread blocks", sm, f"c{sm}.{slot}.{first}", first, last)
+    for sm, warp, first, last in pipeline.warps:
+        events += _span(f"warp {warp}", "warps", sm, f"w{sm}.{warp}.{first}", first, last)
     return _names(pipeline) + sorted(events, key=lambda e: e["ts"])
 
 
@@ -55,10 +55,9 @@ def _access(number: int, one: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _span(name: str, kind: str, sm: int, key: str, first: int, last: int) -> list[dict[str, Any]]:
-    """An asynchronous span: such spans may overlap on one track. Left open when the end is not known."""
+    """An asynchronous span: such spans may overlap on one track."""
     common = {"cat": kind, "name": name, "pid": sm, "tid": 0, "id": key}
-    begin = [{**common, "ph": "b", "ts": first}]
-    return begin if last == UNKNOWN else [*begin, {**common, "ph": "e", "ts": last}]
+    return [{**common, "ph": "b", "ts": first}, {**common, "ph": "e", "ts": last}]
 
 
 def _names(pipeline: Pipeline) -> list[dict[str, Any]]:

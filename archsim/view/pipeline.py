@@ -13,7 +13,7 @@ from archsim.engine.run import KernelResult
 from archsim.kernels import layout as lay
 from archsim.model.program import static_records
 
-EVENTS_PER_ISSUE = 5  # issue, control, allocate or read, accept, write-back
+EVENTS_PER_ISSUE = 8  # issue, control, allocate or read, accept, write-back, dependence counters up and down
 TAIL_CYCLES = 2000  # after the window: loads issued in it come back
 MAX_ENTRIES = 1 << 23  # of the log, 32 bytes each
 READ_CYCLES = 3  # operand-read window after Allocate (gpu-core D.2)
@@ -79,7 +79,7 @@ class Executed:
 class Pipeline:
     """What was executed in a window of cycles, in order of issue.
 
-    ``ctas``: (SM, slot, CTA, first cycle, last cycle or -1) of each resident thread block.
+    ``warps``: (SM, warp slot, first issue, end) of each warp that was seen, its cycles outside of the window included.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Pipeline:
     texts: list[str]  # disassembly by pc
     config: MachineConfig
     window: tuple[int, int]
-    ctas: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    warps: list[tuple[int, int, int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -96,7 +96,8 @@ class Pipeline:
         static = static_records(kernel.program, kernel.mem_records, config)
         texts = [ins.text or ins.opcode for ins in kernel.program.instructions]
         log = result.log[np.lexsort((result.log["cycle"], result.log["sm"]))]
-        instructions = [e for e in _executed(log, static) if window[0] <= e.issue < window[1]]
+        executed = _executed(log, static)
+        instructions = [e for e in executed if window[0] <= e.issue < window[1]]
         instructions.sort(key=lambda e: (e.issue, e.sm, e.warp))
         notes = []
         if len(log) >= log_entries(config, window):
@@ -104,7 +105,9 @@ class Pipeline:
             notes.append(f"the event log was full at cycle {full}: the views end there; choose an earlier window")
         if not instructions:
             notes.append(f"nothing was issued in cycles {window[0]} to {window[1]}: the views are empty")
-        return cls(result.name, instructions, texts, config, window, _ctas(log), notes)
+        exits = {i for i, ins in enumerate(kernel.program.instructions) if ins.base == "EXIT"}
+        warps = [w for w in _warps(executed, exits) if w[2] < window[1] and w[3] > window[0]]
+        return cls(result.name, instructions, texts, config, window, warps, notes)
 
 
 def _executed(log: Any, static: Any) -> list[Executed]:
@@ -136,15 +139,14 @@ def _finish(one: Executed, row: Any) -> None:
     one.end = last + 1
 
 
-def _ctas(log: Any) -> list[tuple[int, int, int, int, int]]:
-    """LOG_CTA entries: ``warp`` is the CTA slot, ``pc`` 0 at the start and 1 at the end, ``value`` the CTA index."""
-    spans = []
-    running: dict[tuple[int, int], tuple[int, int]] = {}
-    for cycle, _, sm, slot, ends, cta in log[log["what"] == lay.LOG_CTA].tolist():
-        if not ends:
-            running[sm, slot] = (cta, cycle)
-        elif (sm, slot) in running:
-            first = running.pop((sm, slot))
-            spans.append((sm, slot, first[0], first[1], cycle))
-    spans += [(sm, slot, cta, first, UNKNOWN) for (sm, slot), (cta, first) in running.items()]
-    return sorted(spans)
+def _warps(executed: list[Executed], exits: set[int]) -> list[tuple[int, int, int, int]]:
+    """Lifetimes of the warps in each slot: a warp ends with an EXIT, the next one starts at instruction 0."""
+    spans: dict[tuple[int, int], list[list[int]]] = {}
+    before: dict[tuple[int, int], int] = {}
+    for one in executed:
+        own = spans.setdefault((one.sm, one.warp), [])
+        if not own or (one.pc == 0 and before[one.sm, one.warp] in exits):
+            own.append([one.issue, one.end])
+        own[-1][1] = max(own[-1][1], one.end)
+        before[one.sm, one.warp] = one.pc
+    return sorted((sm, warp, first, last) for (sm, warp), own in spans.items() for first, last in own)
