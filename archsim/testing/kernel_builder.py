@@ -107,7 +107,8 @@ class KernelBuilder:
         bits = None
         if control:
             waits = sum(1 << barrier for barrier in set(wait))
-            bits = ControlBits(stall, yield_, *(7 if b is None else b for b in (write, read)), waits, reuse)
+            released, read_out = (7 if b is None else b for b in (write, read))
+            bits = ControlBits(stall, yield_, released, read_out, waits, reuse)
             if not (waits < 64 and all(b in (0, 1, 2, 3, 4, 5, 7) for b in (bits.write_barrier, bits.read_barrier))):
                 raise TraceError(f"{self.name}: {text!r}: barriers are 0..5")
         addresses = [a for a in (address, shared_address) if a is not None]

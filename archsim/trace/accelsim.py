@@ -100,9 +100,7 @@ class _KernelImport:
         self._header_lines = file.header_lines
         threads = self.header.block[0] * self.header.block[1] * self.header.block[2]
         warps = -(-threads // WARP_THREADS)
-        self._layout = Layout(
-            self.header.grid, warps, file.grouped, self.header.line_numbers, self.header.version >= 5
-        )
+        self._layout = Layout(self.header.grid, warps, file.grouped, self.header.line_numbers, self.header.version >= 5)
         self._parser = make_parser(self._layout, reference)
 
     def write(self, writer: TraceWriter) -> None:
@@ -128,9 +126,7 @@ class _KernelImport:
             raise TraceError(f"{self.path}: no instruction in this trace")
         try:
             if self._cubin is not None:
-                return from_cubin(
-                    parser.statics, parser.paired, header.arch, header.name, self._cubin, str(self.path)
-                )
+                return from_cubin(parser.statics, parser.paired, header.arch, header.name, self._cubin, str(self.path))
             return rebuild(parser.statics, parser.paired, header.arch, header.name, header.registers)
         except TraceError:
             raise
@@ -166,15 +162,13 @@ class Assembler:
         names = [one.base for one in made.program.instructions]
         self._window = np.zeros(len(names), np.uint64)
         for place, base in enumerate(names):
-            self._window[place] = (
-                launch.shared_base if base in _SHARED else launch.local_base if base in _LOCAL else 0
-            )
+            self._window[place] = launch.shared_base if base in _SHARED else launch.local_base if base in _LOCAL else 0
         self._shared_base = launch.shared_base
 
     def batch(self, chunk: Chunk | None) -> Batch:
         """Segments of the chunk's lines; ``None`` at the end gives what was kept back."""
         chunk = self._with_held(chunk)
-        index = self._made.index[chunk.static].astype(np.int64)
+        index = self._made.place[chunk.static].astype(np.int64)
         order = np.arange(len(index))
         if np.any(np.diff(chunk.warp_id) < 0):
             order = np.argsort(chunk.warp_id, kind="stable")
@@ -190,7 +184,7 @@ class Assembler:
             return held if held is not None else _empty_chunk()
         if held is not None:
             chunk = _concatenate(held, chunk)
-        paired = self._made.mem_records[self._made.index[chunk.static]] == 2
+        paired = self._made.mem_records[self._made.place[chunk.static]] == 2
         if not paired.any():
             return chunk
         order = np.argsort(chunk.warp_id, kind="stable")
@@ -211,7 +205,8 @@ class Assembler:
         wrong = double & (chunk.mask[order] != np.roll(chunk.mask[order], -1))
         if wrong.any():
             raise TraceError(f"{self._where}: the two lines of an LDGSTS have different masks")
-        return double
+        found: Array = double
+        return found
 
     def _records(self, chunk: Chunk, index: Array, order: Array, double: Array) -> tuple[Array, Array]:
         """(MEM_DT[] in execution order, records of each kept line); of a pair the global one comes first."""
@@ -317,7 +312,8 @@ def _concatenate(one: Chunk, two: Chunk) -> Chunk:
 def _select(chunk: Chunk, lines: Array) -> Chunk:
     """The chosen lines with their records (lanes stay where they are)."""
     records = lines[chunk.has_record != 0]
-    return Chunk(*(a[lines] for a in chunk[:5]), *(a[records] for a in chunk[5:8]), chunk.lanes.copy())
+    parts = [*(a[lines] for a in chunk[:5]), *(a[records] for a in chunk[5:8]), chunk.lanes.copy()]
+    return Chunk(*parts)
 
 
 def export_accelsim(trace: Any, folder: str | Path, *, name: str = "kernelslist.g") -> Path:

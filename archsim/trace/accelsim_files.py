@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import zstandard
 
@@ -66,7 +66,9 @@ def read_list(path: Path) -> list[tuple[Any, ...]]:
             commands.append(_memcpy(line, f"{path}:{number}"))
             continue
         file = path.parent / line
-        found = next((f for f in (file, *(Path(f"{file}{end}") for end in (".xz", ".zst", ".gz"))) if f.is_file()), None)
+        found = next(
+            (f for f in (file, *(Path(f"{file}{end}") for end in (".xz", ".zst", ".gz"))) if f.is_file()), None
+        )
         if found is None:
             raise TraceError(f"{path}:{number}: {file}: no such file")
         commands.append(("kernel", found))
@@ -114,7 +116,8 @@ class KernelFile:
 
     def _read(self, size: int) -> bytes:
         try:
-            return self._stream.read(size)
+            data: bytes = self._stream.read(size)
+            return data
         except (EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError, OSError) as error:
             raise TraceError(f"{self.path}: the compressed data is truncated or damaged ({error})") from error
 
@@ -223,17 +226,17 @@ def _possible(header: Header, path: Path, repair: Repair) -> Header:
     return header
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> Any:
     """A byte stream of the text, whatever compression the first bytes show."""
     try:
         with open(path, "rb") as probe:
             magic = probe.read(6)
         if magic.startswith(b"\xfd7zXZ"):
-            return lzma.open(path)  # type: ignore[return-value]
+            return lzma.open(path)
         if magic.startswith(b"\x1f\x8b"):
-            return gzip.open(path)  # type: ignore[return-value]
+            return gzip.open(path)
         if magic.startswith(b"\x28\xb5\x2f\xfd"):
-            return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+            return zstandard.open(path, "rb")
         return open(path, "rb")
     except OSError as error:
         raise TraceError(f"{path}: cannot be read ({error.strerror})") from error

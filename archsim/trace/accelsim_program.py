@@ -24,7 +24,7 @@ class ImportedProgram(NamedTuple):
     """A program and the static instructions of the trace that it was made from."""
 
     program: Program
-    index: Array  # u4[n_traced]: instruction of each traced static
+    place: Array  # u4[n_traced]: instruction of each traced static
     mem_records: Array  # u1[n_static]
     accelsim: Array  # ACCELSIM_ROW[n_static]
     syntax: str

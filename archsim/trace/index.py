@@ -38,7 +38,9 @@ class SegmentIndex:
         wrong = np.flatnonzero(numbers != np.arange(len(ids)) - np.repeat(starts, self.counts))
         if len(wrong):
             cta, warp = divmod(int(ids[wrong[0]]), self.warps_per_cta)
-            raise TraceError(f"{where}: segment {int(numbers[wrong[0]])} of CTA {cta} warp {warp} is repeated or missing")
+            raise TraceError(
+                f"{where}: segment {int(numbers[wrong[0]])} of CTA {cta} warp {warp} is repeated or missing"
+            )
 
     def rows_of_first(self, first: int, count: int) -> tuple[Array, Array]:
         """(rows of segment 0, positions in ``warp_ids``) of the recorded warps of CTAs first..first+count-1."""

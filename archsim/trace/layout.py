@@ -136,7 +136,9 @@ def expand_ranges(begins: Array, counts: Array) -> Array:
     counts = np.asarray(counts, np.int64)
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(np.asarray(begins, np.int64) - (ends - counts), counts)
+    out: Array = np.repeat(np.asarray(begins, np.int64) - (ends - counts), counts)
+    out += np.arange(total, dtype=np.int64)
+    return out
 
 
 def popcount(masks: Array) -> Array:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
@@ -17,12 +17,23 @@ from archsim.isa.program import Program
 from archsim.trace.index import SegmentIndex
 from archsim.trace.layout import MEM_DT, WARP_DT, Array, Batch, LaunchInfo, expand_ranges
 from archsim.trace.programs import ACCELSIM_ROW, CODE_ROW, StoredProgram, unpack_program
-from archsim.trace.store import FORMAT, TABLES, VERSION, ContentHash, StaticRecords, decode_block, lane_steps
+from archsim.trace.store import (
+    FORMAT,
+    LANE_TABLES,
+    TABLES,
+    VERSION,
+    ContentHash,
+    StaticRecords,
+    decode_block,
+    lane_steps,
+)
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _RUN_CHUNK = 1 << 16
 _CHUNK_CACHE_BYTES = 16 << 20  # neighbouring blocks share a chunk: it should be inflated once
 DEFAULT_CACHE_BYTES = 256 << 20
+
+T = TypeVar("T")
 
 
 def open_trace(path: str | Path, cache_bytes: int = DEFAULT_CACHE_BYTES) -> TraceFile:
@@ -79,21 +90,26 @@ class TraceFile:
         return StoredProgram(meta, text, code, extra, constants)
 
     def read(self, name: str, dtype: np.dtype[Any], begin: int = 0, end: int | None = None) -> Array:
-        """Rows begin..end-1 of a table; TraceError naming the file and the table when it is missing or damaged."""
+        """Rows begin..end-1 of a table (a missing one is empty); TraceError naming file and table on damage."""
 
         def take() -> Array:
+            if name not in self._file:
+                return np.zeros(0, dtype)[begin : begin if end is None else end]
             table = self._file[name]
             if table.dtype != dtype or table.ndim != 1:
                 raise ValueError(f"has type {table.dtype}{table.shape}")
             stop = len(table) if end is None else end
             if not 0 <= begin <= stop <= len(table):
                 raise ValueError(f"rows {begin}..{stop} asked of {len(table)}")
-            return table[begin:stop]
+            rows: Array = table[begin:stop]
+            return rows
 
         return self._guard(name, take)
 
     def table_size(self, name: str) -> tuple[int, int]:
         """(rows, bytes on disk) of a table."""
+        if not self._guard(name, lambda: name in self._file):
+            return 0, 0
         return self._guard(name, lambda: (len(self._file[name]), int(self._file[name].id.get_storage_size())))
 
     def has_control_bits(self, number: int) -> bool:
@@ -134,7 +150,7 @@ class TraceFile:
     def _count(self, group: str) -> int:
         return self._guard(group, lambda: len(self._file[group]) if group in self._file else 0)
 
-    def _guard(self, name: str, action: Callable[[], Any]) -> Any:
+    def _guard(self, name: str, action: Callable[[], T]) -> T:
         try:
             return action()
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -144,7 +160,7 @@ class TraceFile:
 class _Tables(NamedTuple):
     """A kernel's small tables, held in memory: 32 bytes per segment, 20 per flow."""
 
-    index: SegmentIndex
+    lookup: SegmentIndex
     flow: Array  # i8[segments]
     warp_id: Array  # i8[segments]
     segment: Array
@@ -204,20 +220,20 @@ class KernelFile:
     @property
     def recorded_ctas(self) -> Array:
         """i8[]: CTAs that the trace holds (all of them unless sampled)."""
-        return self._tables.index.recorded_ctas
+        return self._tables.lookup.recorded_ctas
 
     def read_ctas(self, first: int, count: int) -> Batch:
         """Segment 0 of every recorded warp of CTAs first..first+count-1, in CTA then warp order."""
-        return self._take(self._tables.index.rows_of_first(first, count)[0])
+        return self._take(self._tables.lookup.rows_of_first(first, count)[0])
 
     def read_segments(self, ctas: Array, warps: Array, segments: Array) -> Batch:
         """The named segments in the order asked; TraceError when one does not exist."""
-        return self._take(self._tables.index.rows_of(ctas, warps, segments)[0])
+        return self._take(self._tables.lookup.rows_of(ctas, warps, segments)[0])
 
     def cta_instructions(self, first: int, count: int) -> Array:
         """i8[count]: warp-instructions of each CTA."""
         tables = self._tables
-        return tables.index.per_cta(tables.instructions[tables.flow], first, count)
+        return tables.lookup.per_cta(tables.instructions[tables.flow], first, count)
 
     def all_segments(self, at_once: int) -> Iterator[Batch]:
         """Every segment in the order written, ``at_once`` in a batch."""
@@ -228,13 +244,11 @@ class KernelFile:
     def hash_into(self, digest: ContentHash) -> None:
         """Add this launch's contents to a trace's hash."""
         for key, dtype in TABLES.items():
-            size = self._trace._guard(self._name, lambda key=key: len(self._trace._file[f"{self._name}/{key}"]))
+            size = self._trace.table_size(f"{self._name}/{key}")[0]
             step = max(1, (1 << 24) // dtype.itemsize)
             for begin in range(0, size, step):
                 rows = self._trace.read(f"{self._name}/{key}", dtype, begin, min(begin + step, size))
                 digest.update(f"{self._name}/{key}", rows)
-            if not size:
-                digest.update(f"{self._name}/{key}", b"")
         digest.update(f"{self._name}/launch", self._trace.read(f"{self._name}/launch", np.dtype("u1")).tobytes())
         digest.update(f"{self._name}/launch", str(self.program_id).encode())
 
@@ -340,6 +354,14 @@ class KernelFile:
             mems[expand_ranges(warps["mem_begin"][group], counts)] = taken
         return mems, np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
+    def _lane_steps(self, low: Any, high: Any) -> Array:
+        """Lane steps between two rows of the block table: they lie in one of the three tables."""
+        for name in LANE_TABLES:
+            begin, end = int(low[f"{name}_end"]), int(high[f"{name}_end"])
+            if begin != end:
+                return self._trace.read(f"{self._name}/{name}", TABLES[name], begin, end)
+        return np.zeros(0, np.uint64)
+
     def _block(self, number: int) -> _Block:
         def load() -> tuple[_Block, int]:
             block = self._decode(number)
@@ -363,9 +385,7 @@ class KernelFile:
         order = self._static.order(numbers)
         first, last = int(low["record_end"]), int(high["record_end"])
         rows = self._trace.read(f"{self._name}/records", TABLES["records"], first, last)
-        steps = self._trace.read(
-            f"{self._name}/lanes", TABLES["lanes"], int(low["lane_end"]), int(high["lane_end"])
-        )
+        steps = self._lane_steps(low, high)
         if len(rows) != len(order) or lane_steps(order, rows, lengths) != len(steps):
             raise TraceError(f"{self._where}: block {number}: address records do not fit the run lists")
         return _Block(*decode_block(order, rows, steps, lengths), lengths, first)
@@ -391,11 +411,12 @@ class _Cache:
         self._used = 0
         self._items: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
 
-    def get(self, key: Any, load: Callable[[], tuple[Any, int]]) -> Any:
+    def get(self, key: Any, load: Callable[[], tuple[T, int]]) -> T:
         """The cached value, or the loaded one."""
         if key in self._items:
             self._items.move_to_end(key)
-            return self._items[key][0]
+            found: T = self._items[key][0]
+            return found
         value, size = load()
         self._items[key] = (value, size)
         self._used += size
@@ -415,7 +436,9 @@ def _open_hdf5(path: Path) -> Any:
     if not head:
         raise TraceError(f"{path}: empty file")
     if head != _SIGNATURE:
-        raise TraceError(f"{path}: not an HDF5 file, so not an archsim trace (Accel-Sim traces: `archsim trace import`)")
+        raise TraceError(
+            f"{path}: not an HDF5 file, so not an archsim trace (Accel-Sim traces: `archsim trace import`)"
+        )
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except (OSError, RuntimeError, KeyError) as error:
@@ -426,4 +449,3 @@ def _open_hdf5(path: Path) -> Any:
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-

@@ -2,7 +2,7 @@
 
 | form | a line | meaning |
 |---|---|---|
-| Ramulator | ``0x1f00 R`` | address, R or W (also ``LD 0x1f00`` / ``ST 0x1f00``); no time: as fast as possible, cycle 0 |
+| Ramulator | ``0x1f00 R`` | address, R or W (also ``LD 0x1f00``, ``ST 0x1f00``); no time: all at cycle 0 |
 | DRAMsim3 | ``0x1f00 READ 120`` | address, READ or WRITE, arrival cycle |
 | coordinates | ``R 2 1 808 26 0`` | R or W, bank group, bank, row, column (in bursts), arrival cycle |
 
@@ -41,9 +41,7 @@ class Coordinates(NamedTuple):
     column: Array  # i8, in bursts
     is_write: Array  # u1
 
-    def to_requests(
-        self, bank_groups: int = 4, banks: int = 4, column_bits: int = 6, offset_bits: int = 5
-    ) -> Requests:
+    def to_requests(self, bank_groups: int = 4, banks: int = 4, column_bits: int = 6, offset_bits: int = 5) -> Requests:
         """Byte addresses row : bank : bank group : column : offset.
 
         Defaults: GDDR6, 64 bursts of 32 bytes in a row (crosscheck/dram/README.md, "Translation").
@@ -79,7 +77,8 @@ def read_coordinates(path: str | Path) -> Coordinates:
     """Read a trace of DRAM coordinates; TraceError names file and line."""
     path = Path(path)
     rows = np.array(_parsed(path, _lines(path), _coordinates), np.int64)
-    return Coordinates(*(rows[:, k].copy() for k in (5, 1, 2, 3, 4)), rows[:, 0].astype(np.uint8))
+    cycle, group, bank, row, column = (rows[:, k].copy() for k in (5, 1, 2, 3, 4))
+    return Coordinates(cycle, group, bank, row, column, rows[:, 0].astype(np.uint8))
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -22,7 +22,15 @@ FLOW_ROW = np.dtype([("runs", "<i4"), ("instructions", "<i4"), ("records", "<i4"
 #: An address record: base as the zigzag difference to the record before in sorted order; kind 0 affine, 1 lane list.
 RECORD_ROW = np.dtype([("base_step", "<u8"), ("stride", "<i8"), ("kind", "u1")])
 #: A block: a group of segments whose records are coded together. Ends (exclusive) in each table.
-BLOCK_ROW = np.dtype([("segment_end", "<i8"), ("record_end", "<i8"), ("lane_end", "<i8")])
+BLOCK_ROW = np.dtype(
+    [
+        ("segment_end", "<i8"),
+        ("record_end", "<i8"),
+        *((f"{name}_end", "<i8") for name in ("lanes2", "lanes4", "lanes8")),
+    ]
+)
+#: Lane steps, in the narrowest of three widths (bytes) that holds all steps of the block.
+LANE_TABLES = ("lanes2", "lanes4", "lanes8")
 
 BLOCK_SEGMENTS = 4096
 BLOCK_RECORDS = 16384
@@ -34,7 +42,9 @@ TABLES = {
     "runs": np.dtype([("start", "<u4"), ("count", "<u4"), ("mask", "<u4")]),
     "blocks": BLOCK_ROW,
     "records": RECORD_ROW,
-    "lanes": np.dtype("<u8"),
+    "lanes2": np.dtype("<u2"),
+    "lanes4": np.dtype("<u4"),
+    "lanes8": np.dtype("<u8"),
 }
 
 
@@ -88,6 +98,12 @@ def encode_block(order: Array, mems: Array, lanes: Array, lengths: Array) -> tup
     return rows, zigzag(np.diff(values, prepend=np.uint64(0))[follows])
 
 
+def lane_table(steps: Array) -> str:
+    """Which of LANE_TABLES holds these steps."""
+    largest = int(steps.max(initial=0))
+    return "lanes2" if largest < 1 << 16 else "lanes4" if largest < 1 << 32 else "lanes8"
+
+
 def lane_steps(order: Array, rows: Array, lengths: Array) -> int:
     """Number of lane steps that :func:`decode_block` expects."""
     return int((lengths[order] - 1)[rows["kind"] == 1].sum())
@@ -124,7 +140,8 @@ def zigzag(steps: Array) -> Array:
 
 
 def unzigzag(codes: Array) -> Array:
-    """The inverse of :func:`zigzag`."""
+    """The inverse of :func:`zigzag`; takes any unsigned width."""
+    codes = codes.astype(np.uint64, copy=False)
     return (codes >> np.uint64(1)) ^ (np.uint64(0) - (codes & np.uint64(1)))
 
 
@@ -135,7 +152,9 @@ class ContentHash:
         self._parts: dict[str, Any] = {}
 
     def update(self, name: str, data: bytes | Array) -> None:
-        """Append to the part ``name``."""
+        """Append to the part ``name``; a part that stays empty does not count."""
+        if not len(data):
+            return
         part = self._parts.setdefault(name, hashlib.sha256())
         part.update(data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes())
 

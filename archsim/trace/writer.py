@@ -24,11 +24,13 @@ from archsim.trace.store import (
     BLOCK_RECORDS,
     BLOCK_SEGMENTS,
     FORMAT,
+    LANE_TABLES,
     TABLES,
     VERSION,
     ContentHash,
     StaticRecords,
     encode_block,
+    lane_table,
 )
 
 _CHUNK_BYTES = 1 << 18
@@ -127,9 +129,7 @@ class TraceWriter:
 class KernelWriter:
     """Takes one launch's segments; made by :meth:`TraceWriter.begin_kernel`."""
 
-    def __init__(
-        self, owner: TraceWriter, name: str, program_id: int, mem_records: Array, launch: LaunchInfo
-    ) -> None:
+    def __init__(self, owner: TraceWriter, name: str, program_id: int, mem_records: Array, launch: LaunchInfo) -> None:
         self._owner = owner
         self._name = name
         self._static = StaticRecords.of(mem_records)
@@ -142,7 +142,7 @@ class KernelWriter:
         self._flows = 0
         self._pending: list[_Pending] = []
         self._queued = [0, 0, 0]  # segments, records, lanes in _pending
-        self._ends = [0, 0, 0]  # segments, records, lane steps written
+        self._ends = [0, 0, 0, 0, 0]  # segments, records, lane steps of each width written
         self._last_warp = self._last_flow = 0
         self._rows: list[Array] = []
         self.warp_instructions = 0
@@ -296,10 +296,12 @@ class KernelWriter:
         segments["flow_step"] = np.diff(block.where[:, 2], prepend=self._last_flow)
         segments["segment"] = block.where[:, 1]
         self._last_warp, self._last_flow = int(block.where[-1, 0]), int(block.where[-1, 2])
-        self._ends = [e + n for e, n in zip(self._ends, (len(segments), len(rows), len(steps)), strict=True)]
+        table = lane_table(steps)
+        sizes = [len(segments), len(rows), *(len(steps) if name == table else 0 for name in LANE_TABLES)]
+        self._ends = [e + n for e, n in zip(self._ends, sizes, strict=True)]
         self._columns["segments"].append(segments)
         self._columns["records"].append(rows)
-        self._columns["lanes"].append(steps)
+        self._columns[table].append(steps.astype(TABLES[table]))
         self._columns["blocks"].append(np.array([tuple(self._ends)], TABLES["blocks"]))
 
 
@@ -343,9 +345,10 @@ def _joined(parts: list[_Pending]) -> _Pending:
 
 def _sums(values: Array, counts: Array) -> Array:
     """i8[len(counts)]: sums of consecutive groups of ``counts`` values."""
-    total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+    total: Array = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     ends = np.cumsum(counts)
-    return total[ends] - total[ends - counts]
+    sums: Array = total[ends] - total[ends - counts]
+    return sums
 
 
 class _Column:
@@ -389,11 +392,10 @@ class _Column:
 
 
 def _array(group: Any, key: str, rows: Array) -> None:
+    """A table of fixed size; an empty one is left out."""
     if len(rows):
         chunk = min(len(rows), max(1, _CHUNK_BYTES // rows.dtype.itemsize))
         group.create_dataset(key, data=rows, chunks=(chunk,), **_FILTERS)
-    else:
-        group.create_dataset(key, data=rows)
 
 
 def _blob(group: Any, key: str, data: bytes) -> None:

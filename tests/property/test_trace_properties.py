@@ -6,11 +6,11 @@ import random
 
 import numpy as np
 import pytest
+from archsim.trace._accelsim import BodyParser as CompiledParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.errors import TraceError
-from archsim.trace._accelsim import BodyParser as CompiledParser
 from archsim.trace.accelsim import import_accelsim
 from archsim.trace.accelsim_text import BodyParser as ReferenceParser
 from archsim.trace.accelsim_text import Layout, ParseProblem, canonical_record
@@ -19,7 +19,9 @@ from archsim.trace.store import StaticRecords, decode_block, encode_block, unzig
 
 U64 = st.integers(0, 2**64 - 1)
 I64 = st.integers(-(2**63), 2**63 - 1)
-MASK = st.one_of(st.integers(0, 2**32 - 1), st.just(0xFFFFFFFF), st.just(0), st.sampled_from([1 << k for k in range(32)]))
+MASK = st.one_of(
+    st.integers(0, 2**32 - 1), st.just(0xFFFFFFFF), st.just(0), st.sampled_from([1 << k for k in range(32)])
+)
 
 
 @given(st.lists(U64))
@@ -71,10 +73,7 @@ def test_popcount(masks):
 @given(MASK.filter(bool), U64, I64, st.booleans(), st.data())
 def test_canonical_records_name_the_same_addresses(mask, base, stride, affine, data):
     active = [lane for lane in range(32) if mask >> lane & 1]
-    if affine:
-        addresses = [(base + stride * lane) % 2**64 for lane in active]
-    else:
-        addresses = [data.draw(U64) for _ in active]
+    addresses = [(base + stride * lane) % 2**64 if affine else data.draw(U64) for lane in active]
     got_base, got_stride, listed = canonical_record(mask, addresses)
     if listed is None:
         assert [(got_base + got_stride * lane) % 2**64 for lane in active] == addresses
