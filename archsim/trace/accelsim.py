@@ -58,7 +58,8 @@ def import_accelsim(
     """
     path = Path(source)
     repair = Repair(arch, registers, shared_bytes)
-    commands = read_list(path) if path.suffix == ".g" else [("kernel", path)]
+    is_list = path.suffix == ".g" or path.name.startswith("kernelslist")
+    commands = read_list(path) if is_list else [("kernel", path)]
     files = [command[1] for command in commands if command[0] == "kernel"]
     if not files:
         raise TraceError(f"{path}: no kernel in this list")

@@ -391,3 +391,31 @@ def test_k593_header_needs_repair(tmp_path):
     import_accelsim(source, tmp_path / "a.h5", arch=75, registers=20, shared_bytes=0)
     with open_trace(tmp_path / "a.h5") as trace:
         assert trace.kernels[0].warp_instructions == 7_260
+
+
+def test_a_cubin_gives_control_bits(tmp_path, monkeypatch):
+    """The code of the cubin replaces the rebuilt one; PCs are matched per function, opcodes must agree."""
+    from types import SimpleNamespace
+
+    k = KernelBuilder(86, name="_Z1kv")
+    k.add("MOV R1, c[0x0][0x28]", stall=3)
+    k.add("LDG.E R2, [R4.64+0x10]", write=1)
+    k.add("@P0 CALL.REL.NOINC 0x0", stall=5)
+    k.add("EXIT")
+    program = k.program()
+    monkeypatch.setattr("archsim.isa.load_cubin", lambda path: SimpleNamespace(kernels={"_Z1kv": program}))
+    lines = [
+        "0000 ffffffff 1 R1 MOV 0 0 0 ",
+        "0010 ffffffff 1 R2 LDG.E 1 R4 4 1 0x1000 4 16 ",
+        "0020 00000000 0 BRA 0 0 0 ",  # the trap: ptxas 13 ends loops with CALL.REL.NOINC
+        "0030 ffffffff 0 EXIT 0 0 0 ",
+    ]
+    with convert(tmp_path, header() + body(lines), cubin=tmp_path / "k.cubin") as trace:
+        kernel = trace.kernels[0]
+        assert kernel.program == program and kernel.program.has_control_bits
+        assert kernel.mem_records.tolist() == [0, 1, 0, 0]
+        assert kernel.read_ctas(0, 1).runs["start"].tolist() == [0, 2, 3]
+    with pytest.raises(TraceError, match="executes 'FADD R1' at 0x0, .* does not"):
+        convert(tmp_path, header() + body([lines[0].replace("MOV", "FADD")]), cubin=tmp_path / "k.cubin")
+    with pytest.raises(TraceError, match="has no kernel other"):
+        convert(tmp_path, header(kernel_name="other") + body(lines), cubin=tmp_path / "k.cubin")
