@@ -25,6 +25,7 @@ from archsim.kernels.layout import (
     W_EMPTY,
     jit,
 )
+from archsim.kernels.ref import ref
 from archsim.kernels.sm import run_window, settle
 from archsim.kernels.wheel import schedule
 
@@ -216,6 +217,11 @@ def run_chip(m, chip, tr, max_cycle, max_windows):
     Entry point: compiled by `archsim.model.compile`. ``max_windows`` bounds one call, so that the caller can show
     progress and react to Ctrl-C.
     """
+    return _run(ref(m), ref(chip), ref(tr), max_cycle, max_windows)
+
+
+@jit
+def _run(m, chip, tr, max_cycle, max_windows):
     p = m.par[0]
     c = chip.state[0]
     if c["started"] == 0:
@@ -244,5 +250,6 @@ def run_chip(m, chip, tr, max_cycle, max_windows):
 
 def settle_all(m, end):
     """Charge all issue slots up to cycle ``end``. Entry point."""
+    r = ref(m)
     for s in range(m.par[0]["num_sms"]):
-        settle(m, s, end)
+        settle(r, s, end)

@@ -26,6 +26,6 @@ def _append(m, what, cycle, sm, warp, pc, value):
 
 @overload(record)
 def _record(m, what, cycle, sm, warp, pc, value):
-    if isinstance(m.types[m.instance_class._fields.index("log")], types.NoneType):
+    if isinstance(m.field_type("log"), types.NoneType):
         return lambda m, what, cycle, sm, warp, pc, value: None
     return _append
