@@ -27,10 +27,12 @@ from archsim.trace.layout import (
     Batch,
     LaunchInfo,
     expand_ranges,
+    popcount,
 )
 from archsim.trace.writer import TraceWriter
 
 _CHUNK_LINES = 1 << 20
+_HELD_LINES = 1 << 22
 _WINDOW_BYTES = 1 << 24  # size of the shared and local windows in the generic address space
 _SHARED = frozenset({"LDS", "STS", "LDSM", "STSM", "ATOMS", "REDS"})
 _LOCAL = frozenset({"LDL", "STL"})
@@ -113,7 +115,7 @@ class _KernelImport:
         kernel = writer.begin_kernel(
             writer.add_program(made.program, made.mem_records, syntax=made.syntax, accelsim=made.accelsim), launch
         )
-        assembler = Assembler(made, self._layout.warps_per_cta, launch, str(self.path))
+        assembler = Assembler(made, self._layout.warps_per_cta, self._layout.grouped, launch, str(self.path))
         for chunk in self._chunks(collect=True):
             kernel.add(assembler.batch(chunk))
             if self._progress:
@@ -152,10 +154,13 @@ class _KernelImport:
 
 
 class Assembler:
-    """Parsed lines -> warp segments. Keeps back an LDGSTS whose second line has not come yet."""
+    """Parsed lines -> warp segments. Keeps back at most _HELD_LINES lines of blocks that go on in the next chunk."""
 
-    def __init__(self, made: ImportedProgram, warps_per_cta: int, launch: LaunchInfo, where: str) -> None:
+    def __init__(
+        self, made: ImportedProgram, warps_per_cta: int, grouped: bool, launch: LaunchInfo, where: str
+    ) -> None:
         self._made = made
+        self._grouped = grouped
         self._warps_per_cta = warps_per_cta
         self._where = where
         self._next_segment = np.zeros(launch.num_ctas * warps_per_cta, np.int32)
@@ -179,25 +184,41 @@ class Assembler:
         return self._segments(chunk.warp_id[keep], index[keep], chunk.mask[keep], mems, counts, chunk.lanes)
 
     def _with_held(self, chunk: Chunk | None) -> Chunk:
-        """Prepend what was kept back; keep back unfinished LDGSTS pairs unless this is the end."""
+        """Prepend what was kept back, and keep back what may go on: so segments do not depend on where chunks end."""
         held, self._held = self._held, None
         if chunk is None:
             return held if held is not None else _empty_chunk()
         if held is not None:
             chunk = _concatenate(held, chunk)
-        paired = self._made.mem_records[self._made.place[chunk.static]] == 2
-        if not paired.any():
+        if not len(chunk.warp_id):
             return chunk
+        waiting = np.ones(len(chunk.warp_id), bool)  # raw: any warp may go on
+        if self._grouped:  # only the block at the end
+            waiting = chunk.warp_id // self._warps_per_cta == chunk.warp_id[-1] // self._warps_per_cta
+        if int(waiting.sum()) > _HELD_LINES:
+            tails = self._tails(chunk)
+            waiting &= tails >= (1 if int((waiting & (tails > 0)).sum()) <= _HELD_LINES else 2)
+        self._held = _select(chunk, waiting)
+        return _select(chunk, ~waiting)
+
+    def _tails(self, chunk: Chunk) -> Array:
+        """u1[n]: 1 = in an unfinished segment, 2 = an LDGSTS whose second line has not come yet, else 0."""
         order = np.argsort(chunk.warp_id, kind="stable")
-        ids = chunk.warp_id[order]
-        final = np.r_[ids[1:] != ids[:-1], True]
-        waiting = order[final & paired[order] & (chunk.second[order] == 0)]
-        if not len(waiting):
-            return chunk
-        selected = np.zeros(len(chunk.warp_id), bool)
-        selected[waiting] = True
-        self._held = _select(chunk, selected)
-        return _select(chunk, ~selected)
+        ids, kept = chunk.warp_id[order], chunk.second[order] == 0
+        starts = np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]])
+        ends = np.r_[starts[1:], len(ids)]
+        total = np.cumsum(kept)
+        before = np.repeat(total[starts] - kept[starts], ends - starts)
+        position = total - before - 1  # of the instruction, both lines of a pair alike
+        final = ends - 1
+        paired = self._made.mem_records[self._made.place[chunk.static[order]]] == 2
+        alone = np.zeros(len(ids), bool)
+        alone[final] = kept[final] & paired[final]
+        length = np.repeat((total - before)[final] - alone[final], ends - starts)
+        tail = (position >= length // SEGMENT_INSTRUCTIONS * SEGMENT_INSTRUCTIONS).astype(np.uint8) + alone
+        out = np.empty_like(tail)
+        out[order] = tail
+        return out
 
     def _doubled(self, chunk: Chunk, order: Array) -> Array:
         """bool[n] in warp order: lines followed by their second half."""
@@ -311,9 +332,13 @@ def _concatenate(one: Chunk, two: Chunk) -> Chunk:
 
 
 def _select(chunk: Chunk, lines: Array) -> Chunk:
-    """The chosen lines with their records (lanes stay where they are)."""
+    """The chosen lines with their records and lanes."""
     records = lines[chunk.has_record != 0]
-    parts = [*(a[lines] for a in chunk[:5]), *(a[records] for a in chunk[5:8]), chunk.lanes.copy()]
+    begins = chunk.lane_begin[records]
+    counts = np.where(begins >= 0, popcount(chunk.mask[lines & (chunk.has_record != 0)]), 0)
+    lanes = chunk.lanes[expand_ranges(begins, counts)]
+    begins = np.where(begins >= 0, np.cumsum(counts) - counts, -1)
+    parts = [*(a[lines] for a in chunk[:5]), chunk.base[records], chunk.stride[records], begins, lanes]
     return Chunk(*parts)
 
 

@@ -196,10 +196,11 @@ def test_raw_and_grouped_give_the_same_trace(tmp_path):
         assert trace.sha256 == expected
 
 
-@pytest.mark.parametrize("chunk_lines", [1, 1 << 20])
-def test_both_lines_of_an_ldgsts_are_one_instruction(tmp_path, monkeypatch, chunk_lines):
+@pytest.mark.parametrize(("chunk_lines", "held_lines"), [(1, 0), (1, 2), (1, 1 << 20), (1 << 20, 1 << 20)])
+def test_both_lines_of_an_ldgsts_are_one_instruction(tmp_path, monkeypatch, chunk_lines, held_lines):
     """NVBit tells the shared half, then the global half; the record order is global, shared."""
     monkeypatch.setattr("archsim.trace.accelsim._CHUNK_LINES", chunk_lines)
+    monkeypatch.setattr("archsim.trace.accelsim._HELD_LINES", held_lines)
     monkeypatch.setattr("archsim.trace.accelsim_files._READ_BYTES", 64)
     half = "0000 ffffffff 0 LDGSTS.E.128 2 R9 R2 16 1 {} 16 0 "
     lines = [half.format("0x7f59dd000100"), half.format("0x1000"), half.format("0x7f59dd000200"), half.format("0x3000")]
@@ -419,3 +420,30 @@ def test_a_cubin_gives_control_bits(tmp_path, monkeypatch):
         convert(tmp_path, header() + body([lines[0].replace("MOV", "FADD")]), cubin=tmp_path / "k.cubin")
     with pytest.raises(TraceError, match="has no kernel other"):
         convert(tmp_path, header(kernel_name="other") + body(lines), cubin=tmp_path / "k.cubin")
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_segments_do_not_depend_on_where_chunks_end(tmp_path, monkeypatch, grouped):
+    """The same trace read in pieces of any size, with any tracer's line endings, is the same content."""
+    lines = [f"{16 * k:04x} ffffffff 1 R1 LDG.E 1 R2 4 2 0x{k:x} {'7 3 ' * 15}1 0 " for k in range(2000)]
+    stream = lines + lines + lines  # 6000 instructions: two segments
+    if grouped:
+        text = body([*stream, EXIT], [*stream, EXIT])
+    else:
+        text = "".join(f"{cta} 0 0 0 {line}\n" for line in [*stream, EXIT] for cta in (0, 1))
+    hashes = set()
+    for chunk_lines, read_bytes in ((1 << 20, 1 << 22), (100, 5000), (3001, 40000)):
+        monkeypatch.setattr("archsim.trace.accelsim._CHUNK_LINES", chunk_lines)
+        monkeypatch.setattr("archsim.trace.accelsim_files._READ_BYTES", read_bytes)
+        with convert(tmp_path, header() + text) as trace:
+            kernel = trace.kernels[0]
+            assert kernel.read_ctas(0, 2).warps["n_inst"].tolist() == [4096, 4096]
+            hashes.add(trace.sha256)
+    assert len(hashes) == 1
+    # with little room to hold lines back, whole segments still are
+    monkeypatch.setattr("archsim.trace.accelsim._HELD_LINES", 5000 if grouped else 9000)
+    with convert(tmp_path, header() + text) as trace:
+        assert trace.kernels[0].read_ctas(0, 2).warps["n_inst"].tolist() == [4096, 4096]
+    monkeypatch.setattr("archsim.trace.accelsim._HELD_LINES", 10)
+    with convert(tmp_path, header() + text) as trace:
+        assert trace.kernels[0].cta_instructions(0, 2).tolist() == [6001, 6001]
