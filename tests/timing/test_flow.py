@@ -11,7 +11,7 @@ WARM = [WARM_ICACHE]
 
 @pytest.mark.parametrize("stall", range(1, 8))
 def test_taken_branch_refills_in_3_cycles(stall: int) -> None:
-    """gpu-core C.3: the buffer is flushed at issue; a hit requested in cycle t issues in t + 3, a longer stall hides it."""
+    """gpu-core C.3: the buffer is flushed at issue; a fetch in cycle t issues in t + 3; longer stalls hide it."""
     k = KernelBuilder(86)
     with k.loop(4, stall=stall):
         k.nops(3)
