@@ -186,7 +186,9 @@ def _folder(args: argparse.Namespace, config: Any) -> Any:
         return ResultFolder(args.output)
     if args.no_output or args.json:
         return None
-    stem = f"{Path(args.trace).name.split('.')[0] or 'trace'}-{config.name}"
+    path = Path(args.trace)
+    name = path.resolve().parent.name if path.name.startswith("kernelslist.") else path.name.split(".")[0]
+    stem = f"{name or 'trace'}-{config.name}"
     place = Path("results", stem)
     number = 1
     while place.exists():
