@@ -215,7 +215,7 @@ def _hdf5(result: RunResult) -> bytes:
 
 
 def _read_kernel(entry: dict[str, Any], group: Any) -> KernelResult:
-    launch = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["launch"].items()}
+    launch: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["launch"].items()}
     per_sm = group["per_sm"][...]
     if per_sm.dtype != lay.STATS:
         aligned = np.zeros(per_sm.shape, lay.STATS)

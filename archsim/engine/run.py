@@ -203,13 +203,13 @@ class Runner:
                 elif stop == lay.STOP_SEGMENTS:
                     feed.load_segments(machine, 2 * window)
                 elif stop in (lay.STOP_DONE, lay.STOP_LIMIT):
-                    return stop
+                    return int(stop)
                 else:
                     raise RunError(self._failure(machine, stop, feed))
                 if progress is not None:
                     progress(int(machine.stats["warp_instructions"].sum()))
             except KeyboardInterrupt:
-                return lay.STOP_TIME
+                return int(lay.STOP_TIME)
 
     def _failure(self, machine: lay.Machine, stop: int, feed: Feed) -> str:
         name = feed.kernel.launch.name

@@ -32,7 +32,8 @@ class Metric:
 
 
 def _theoretical(k: KernelLike, config: Any) -> Value:
-    return min(k.residency.ctas_per_sm * k.launch.warps_per_cta, config.sm.num_warps) / config.sm.num_warps
+    warps = int(config.sm.num_warps)
+    return min(int(k.residency.ctas_per_sm * k.launch.warps_per_cta), warps) / warps
 
 
 def _achieved(k: KernelLike, config: Any) -> Value:

@@ -30,8 +30,8 @@ def kernel_rows(kernel: KernelLike, config: Any) -> Iterator[Row]:
     for name, derived in derived_metrics(kernel, config).items():
         if derived is not None:
             yield f"derived.{name}", derived, DERIVED[name].unit, DERIVED[name].doc
-    for name, value in ncu_metrics(kernel, config).items():
-        yield name, value, NCU[name].unit, NCU[name].doc
+    for name, metric in ncu_metrics(kernel, config).items():
+        yield name, metric, NCU[name].unit, NCU[name].doc
 
 
 def _line(row: Row) -> str:

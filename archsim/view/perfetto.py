@@ -22,13 +22,13 @@ def perfetto_events(pipeline: Pipeline) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     followers = _next_issues(pipeline)
     for number, one in enumerate(pipeline.instructions):
-        text = pipeline.texts[one.pc]
-        common = {"pid": one.sm, "ts": one.issue, "name": text.split(";")[0]}
+        text = pipeline.texts[one.pc].split(";")[0]
+        common = {"pid": one.sm, "ts": one.issue, "name": text}
         details = {"pc": one.pc, "mask": f"{one.mask:#010x}", "warp": one.warp, "writeback": one.writeback}
         events.append({**common, "ph": "X", "dur": 1, "tid": one.warp % nsub, "args": details})
         events.append({**common, "ph": "X", "dur": followers[number], "tid": _WARP_TRACKS + one.warp, "args": details})
         if one.read != UNKNOWN:
-            events += _access(number, one, common["name"])
+            events += _access(number, one, text)
     for sm, warp, first, last in pipeline.warps:
         events += _span(f"warp {warp}", "warps", sm, f"w{sm}.{warp}.{first}", first, last)
     return _names(pipeline) + sorted(events, key=lambda e: e["ts"])
