@@ -216,19 +216,18 @@ class Assembler:
         alone[final] = kept[final] & paired[final]
         length = np.repeat((total - before)[final] - alone[final], ends - starts)
         tail = (position >= length // SEGMENT_INSTRUCTIONS * SEGMENT_INSTRUCTIONS).astype(np.uint8) + alone
-        out = np.empty_like(tail)
+        out: Array = np.empty_like(tail)
         out[order] = tail
         return out
 
     def _doubled(self, chunk: Chunk, order: Array) -> Array:
         """bool[n] in warp order: lines followed by their second half."""
         second = chunk.second[order] != 0
-        double = np.r_[second[1:], False] if len(second) else second
+        double: Array = np.r_[second[1:], False] if len(second) else second
         wrong = double & (chunk.mask[order] != np.roll(chunk.mask[order], -1))
         if wrong.any():
             raise TraceError(f"{self._where}: the two lines of an LDGSTS have different masks")
-        found: Array = double
-        return found
+        return double
 
     def _records(self, chunk: Chunk, index: Array, order: Array, double: Array) -> tuple[Array, Array]:
         """(MEM_DT[] in execution order, records of each kept line); of a pair the global one comes first."""
