@@ -67,20 +67,27 @@ def find_plugin(kind: str, name: str) -> type:
         raise ConfigError(f"sm.{kind}: no {kind} named {name!r}; known: {known}") from None
 
 
-def _sources() -> Iterable[Path]:
+def _hash(paths: Iterable[Path]) -> bytes:
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {numba.config.CPU_NAME}".encode())
+    for path in paths:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def _package_sources() -> Iterable[Path]:
     package = Path(__file__).resolve().parents[1]
     for folder in ("kernels", "plugins"):
         yield from sorted((package / folder).glob("*.py"))
-    yield from _user_files
+
+
+# As imported: an edit while this process runs must not label code compiled from the old text with the new text's key.
+_PACKAGE_HASH = _hash(_package_sources())
 
 
 def content_key() -> str:
     """Hash of everything that compiled code depends on."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {numba.config.CPU_NAME}".encode())
-    for path in _sources():
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:20]
+    return hashlib.sha256(_PACKAGE_HASH + _hash(_user_files)).hexdigest()[:20]
 
 
 @lru_cache(maxsize=None)
