@@ -230,10 +230,11 @@ def _constant_reply(m, s, tag, address, sectors, now):
     p = m.par[0]
     m.sm[s]["lru"] += 1
     small_cache.insert(m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], address >> 7, m.sm[s]["lru"])
+    line = ((address - (1 << 51)) >> 6) | (1 if sectors & 3 == 0 else 0)
     if tag >= 64:
+        small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, m.sm[s]["lru"])
         complete_one(m, s, tag - 64, now)
     else:
-        line = ((address - (1 << 51)) >> 6) | (1 if sectors & 3 == 0 else 0)
         schedule(m, s, now + p["l0_l1_reply"], EV_FL, tag + 64, line)
 
 

@@ -266,13 +266,7 @@ def _constant(m, s, k, ins, pc, warp, mask, now):
         _finish(m, s, k, ins, pc, warp, ready)
         return
     st["vl_misses"] += 1
-    if small_cache.lookup(
-        m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], constant_line_in_l1(line), sm["lru"]
-    ):
-        small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, sm["lru"])
-        _finish(m, s, k, ins, pc, warp, ready + p["vl_miss"])
-    else:
-        schedule(m, s, now + p["vl_miss"], EV_VL, warp, (line << 24) | pc)
+    schedule(m, s, now + p["vl_miss"], EV_VL, warp, (line << 24) | pc)
 
 
 @jit
@@ -289,12 +283,20 @@ def request_constant(m, s, line, tag, now):
 
 @jit
 def constant_miss(m, s, warp, line, pc, now):
-    """An LDC missed VL and L1: wait for the chip through a pending-request entry."""
+    """An LDC missed VL; its line comes from L1, or from the chip through a pending-request entry."""
     p = m.par[0]
-    prt = _new_prt(m, s, warp, pc, m.ins[pc]["latency"] - p["accept_base"])
+    sm = m.sm[s]
+    ins = m.ins[pc]
+    extra = ins["latency"] - p["accept_base"]
+    sm["lru"] += 1
+    if small_cache.lookup(
+        m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], constant_line_in_l1(line), sm["lru"]
+    ):
+        small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, sm["lru"])
+        _finish(m, s, warp % p["num_subcores"], ins, pc, warp, now + extra)
+        return
+    prt = _new_prt(m, s, warp, pc, extra)
     m.prt[s, prt]["waiting"] = 1
-    m.sm[s]["lru"] += 1
-    small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, m.sm[s]["lru"])
     request_constant(m, s, line, 64 + prt, now)
 
 
