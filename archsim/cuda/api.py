@@ -166,12 +166,11 @@ class Kernel:
         except CallError as error:
             raise RunError(f"{self.name}: grid {shape[0]}, block {shape[1]}: {error.code.name.lower()}") from None
         params = self._pack(args)
-        info = self._emulated.info
-        launch = LaunchInfo(
-            self.program.name, *shape, info.registers, info.static_shared_bytes + shared_bytes, info.local_bytes,
-            sample_every=sample_every,
-        )  # fmt: skip
+        launch = self._gpu.machine.launch_info(
+            self._emulated, *shape[:2], shared_bytes, shape[2], sample_every=sample_every
+        )
         options = {"dynamic_shared_bytes": shared_bytes, "cluster": shape[2], "max_instructions": max_instructions}
+        options["cooperative"] = cooperative
         records = memory_records(self.program)
         if path is not None:
             return self._launch_to_file(Path(path), launch, records, params, options)

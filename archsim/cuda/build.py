@@ -17,6 +17,7 @@ CORE_FILES = ("core.c", "map.c", "memory.c", "module.c", "stream.c", "errors.c")
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
 RUNTIME_MAJORS = (12, 13)
 _CORE = "libarchsim_core.so"
+_SELF = Path(__file__).read_bytes()  # as imported: an edit while a process runs must not name its result
 
 
 def cache_folder() -> Path:
@@ -66,7 +67,7 @@ def _build(folder: Path) -> None:
     compiler = _compiler()
     _link(compiler, [SOURCES / name for name in CORE_FILES], _CORE, folder, ["-lpthread"])
     use_core = [f"-L{folder}", f"-l:{_CORE}", "-Wl,-rpath,$ORIGIN", "-ldl"]
-    runtime = ("runtime.c", "runtime_memory.c")
+    runtime: tuple[str, ...] = ("runtime.c", "runtime_memory.c")
     fronts = [(f"libcudart.so.{major}", runtime, [f"-DCUDART_MAJOR={major}"]) for major in RUNTIME_MAJORS]
     fronts.append(("libcuda.so.1", ("driver.c",), []))
     for name, sources, defines in fronts:
@@ -82,7 +83,7 @@ def library_folder() -> Path:
 
     Raises RunError when there is no C compiler, it fails, or the cache folder cannot be written.
     """
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest = hashlib.sha256(_SELF)
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     target = cache_folder() / f"cuda-{digest.hexdigest()[:16]}"

@@ -171,11 +171,9 @@ def _run(
     command: Sequence[str], program: Executable, options: CaptureOptions, device: Device, writer: Any
 ) -> CaptureResult:
     from archsim.cuda.gpu import EmulatedGpu
-    from archsim.emulator import Machine
 
-    machine = Machine(device.arch, num_sms=device.num_sms, memory_bytes=options.memory_bytes)
     recorder = Recorder(writer, options.selection)
-    gpu = EmulatedGpu(machine, device, recorder, options.max_instructions, options.progress)
+    gpu = EmulatedGpu(device, recorder, options.max_instructions, options.progress)
     code, server = run_child(command, program, gpu)
     good = code == 0 and not server.faults
     return CaptureResult(

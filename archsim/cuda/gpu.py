@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from archsim.cuda.device import Device
 from archsim.cuda.recording import Recorder
 from archsim.cuda.server import Gpu, LaunchOutcome, LaunchRequest
-from archsim.trace.layout import LaunchInfo
+from archsim.emulator import DeviceMemory, Machine
 
 # Copies that a trace records: kind of the runtime's call -> event name. Host-to-host copies don't concern the GPU.
 _EVENTS = {"memcpy_h2d": True, "memcpy_d2h": False, "memcpy_d2d": True, "memset": True}
+
+
+_WINDOW_BYTES = 4 << 30  # shared and local memory of the resident CTAs
+
+
+def shared_memory(nbytes: int) -> tuple[int, DeviceMemory]:
+    """Device memory in a memfd (sparse: pages exist once touched), and the descriptor to share it by."""
+    fd = os.memfd_create("archsim-device-memory", os.MFD_CLOEXEC)
+    total = nbytes + _WINDOW_BYTES
+    os.ftruncate(fd, total)
+    flags = mmap.MAP_SHARED | getattr(mmap, "MAP_NORESERVE", 0)
+    pages = mmap.mmap(fd, total, flags=flags)
+    return fd, DeviceMemory(nbytes, window_bytes=_WINDOW_BYTES, backing=np.frombuffer(pages, np.uint8))
 
 
 class EmulatedGpu(Gpu):
@@ -24,15 +41,15 @@ class EmulatedGpu(Gpu):
 
     def __init__(
         self,
-        machine: Any,
         device: Device,
         recorder: Recorder,
         max_instructions: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        self.machine = machine
         self.device = device
-        self.memory = machine.memory
+        self.memory_fd, self.memory = shared_memory(device.memory_bytes)
+        self._printed: list[str] = []
+        self.machine = Machine(device.arch, device.num_sms, memory=self.memory, print_function=self._printed.append)
         self.recorder = recorder
         self.max_instructions = max_instructions
         self.progress = progress
@@ -55,41 +72,42 @@ class EmulatedGpu(Gpu):
         info = request.kernel.info
         index = self.launches
         self.launches += 1
-        described = LaunchInfo(
-            name=request.name,
-            grid=request.grid,
-            block=request.block,
-            cluster=request.cluster,
-            registers=info.registers,
-            shared_bytes=info.static_shared_bytes + request.dynamic_shared_bytes,
-            local_bytes=info.local_bytes,
+        sample = self.recorder.selection.sample_every
+        shape = (request.kernel, request.grid, request.block)
+        described = self.machine.launch_info(
+            *shape,
+            request.dynamic_shared_bytes,
+            request.cluster,
             launch_id=index,
             stream_id=request.stream_id,
-            sample_every=self.recorder.selection.sample_every,
+            sample_every=sample,
         )
         writer = self.recorder.begin(index, request.kernel.program, described)
-        result = self.machine.launch(
-            request.kernel,
-            request.grid,
-            request.block,
-            request.params,
-            dynamic_shared_bytes=request.dynamic_shared_bytes,
-            cluster=request.cluster,
-            recorder=writer,
-            max_instructions=self.max_instructions,
-            sample_every=described.sample_every if writer is not None else 1,
-            progress=self._progress_of(request.name),
-        )
+        try:
+            result = self.machine.launch(
+                *shape,
+                request.params,
+                dynamic_shared_bytes=request.dynamic_shared_bytes,
+                cluster=request.cluster,
+                recorder=writer,
+                max_instructions=self.max_instructions,
+                sample_every=sample if writer is not None else 1,
+                progress=self._progress_of(request.name, described.num_ctas),
+                cooperative=request.cooperative,
+            )
+        finally:
+            printed = "".join(self._printed).encode("utf-8", "surrogateescape")
+            self._printed.clear()
         if writer is not None:
             writer.end(replace(writer.launch, thread_instructions=result.thread_instructions))
             self.recorder.instructions += result.warp_instructions
         self.warp_instructions += result.warp_instructions
         self.thread_instructions += result.thread_instructions
-        return LaunchOutcome(self.time_ns(), result.printed)
+        return LaunchOutcome(self.time_ns(), printed)
 
-    def _progress_of(self, name: str) -> Callable[[int, int], None] | None:
+    def _progress_of(self, name: str, ctas: int) -> Callable[[int, int], None] | None:
         report = self.progress
-        return None if report is None else lambda done, total: report(name, done, total)
+        return None if report is None else lambda done, _: report(name, done, ctas)
 
     def event(self, kind: str, stream_id: int, dst: int, src: int, nbytes: int) -> None:
         """A copy or fill, noted in the trace: (kind, device address, bytes)."""

@@ -59,13 +59,14 @@ class LaunchOutcome:
 class Gpu:
     """What a session needs of the emulated GPU; the real one is in capture.py, tests use a small one.
 
-    ``memory``: alloc(bytes, align) -> address, free(address), and ``base``, ``size`` (bytes), ``fd`` (a descriptor of
-    the whole range, for sharing). ``load(cubin)`` -> a module with ``kernels[name]`` (each with ``.info``) and
-    ``globals[name]`` -> (address, bytes).
+    ``memory``: alloc(bytes, align) -> address, free(address), and ``base``, ``size`` (bytes) of its address range.
+    ``memory_fd``: a descriptor of that range's contents, to be mapped by programs. ``load(cubin)`` -> a module with
+    ``kernels[name]`` (each with ``.info`` and ``.program``) and ``globals[name]`` -> (address, bytes).
     """
 
     device: Device
     memory: Any
+    memory_fd: int
 
     def load(self, cubin: bytes) -> Any:
         """Load a cubin; ArchsimError when it cannot be decoded."""
@@ -392,7 +393,7 @@ class Server:
             if not flags & p.NO_REPLY:
                 connection.sendall(p.REPLY.pack(error, sticky, len(reply)) + reply)
                 if op == Op.HELLO and not error:
-                    socket.send_fds(connection, [b"\0"], [self.gpu.memory.fd])
+                    socket.send_fds(connection, [b"\0"], [self.gpu.memory_fd])
         except OSError:
             return False
         return True

@@ -58,6 +58,7 @@ class FakeGpu(Gpu):
     def __init__(self) -> None:
         self.device = Device.of_arch(90, SIZE)
         self.memory = FakeMemory()
+        self.memory_fd = self.memory.fd
         self.launches: list[LaunchRequest] = []
         self.events: list[tuple] = []
         self.cubins: list[bytes] = []

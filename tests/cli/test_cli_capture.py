@@ -1,0 +1,206 @@
+"""``archsim capture`` on real CUDA programs: compiled with nvcc, executed by the emulator."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsim.cli import main
+from archsim.cuda.nvcc import find_tool
+from archsim.trace import open_trace
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc"),
+    pytest.mark.skipif(find_tool("nvcc") is None, reason="needs nvcc"),
+]
+
+PROGRAMS = Path(__file__).resolve().parents[2] / "validation" / "programs"
+
+SOURCE = r"""
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+__constant__ float offset;
+struct Big { int words[1500]; };
+namespace math { template <class T> __global__ void scale(T* x, T a, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) x[i] = a * x[i] + T(offset);
+} }
+__global__ void pick(Big big, int* out) { out[threadIdx.x] = big.words[threadIdx.x * 40]; }
+__global__ void store_at(int* where) { *where = 1; }
+__global__ void forever(volatile int* x) { while (*x == 0) {} }
+__global__ void hello(int n) { if (threadIdx.x == 0) printf("block %d of %d: %g %s\n", blockIdx.x, n, 0.5, "ok"); }
+int main(int argc, char** argv) {
+    float* x;
+    std::vector<float> host(1000, 3.0f);
+    float one = 1.0f;
+    if (cudaMalloc(&x, 4000) || cudaMemset(x, 0, 4000)) return 20;
+    if (argc > 1 && !strcmp(argv[1], "oob")) store_at<<<1, 1>>>((int*)x + 1000);
+    if (argc > 1 && !strcmp(argv[1], "misaligned")) store_at<<<1, 1>>>((int*)((char*)x + 2));
+    if (argc > 1 && !strcmp(argv[1], "forever")) forever<<<1, 32>>>((int*)x);
+    if (argc > 1 && !strcmp(argv[1], "hello")) { hello<<<2, 32>>>(2); printf("launched\n"); }
+    cudaMemcpyToSymbol(offset, &one, 4);
+    cudaMemcpy(x, host.data(), 4000, cudaMemcpyHostToDevice);
+    for (int i = 0; i < 3; ++i) math::scale<float><<<4, 256>>>(x, 2.0f, 1000);
+    Big big;
+    for (int i = 0; i < 1500; ++i) big.words[i] = i;
+    int* out; int got[32];
+    cudaMalloc(&out, 128);
+#ifdef LARGE
+    pick<<<1, 32>>>(big, out);
+    cudaMemcpy(got, out, 128, cudaMemcpyDeviceToHost);
+    for (int i = 0; i < 32; ++i) if (got[i] != 40 * i) return 21;
+#endif
+    cudaMemcpy(host.data(), x, 4000, cudaMemcpyDeviceToHost);
+    cudaError_t error = cudaGetLastError();
+    printf("%g %s\n", host[999], cudaGetErrorName(error));
+    return argc > 2 ? atoi(argv[2]) : 0;
+}
+"""
+
+
+def build(folder: Path, name: str, arch: int, *options: str) -> str:
+    source = folder / f"{name}.cu"
+    source.write_text(SOURCE)
+    target = folder / f"{name}.sm_{arch}"
+    code = ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
+    subprocess.run([find_tool("nvcc"), *code, *(options or ["-cudart", "shared"]), "-o", target, source], check=True)
+    return str(target)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> str:
+    return build(tmp_path_factory.mktemp("program"), "demo", 86)
+
+
+def test_a_captured_program_prints_its_result_and_leaves_a_trace(program, tmp_path, capfd):
+    trace_path = tmp_path / "t.h5"
+    assert main(["capture", "-o", str(trace_path), "--", program]) == 0
+    out, err = capfd.readouterr()
+    assert out == "31 cudaSuccess\n"
+    assert "3 recorded" in err
+    with open_trace(trace_path) as trace:
+        assert trace.arch == 86
+        assert [event[0] for event in trace.events] == [
+            "memset", "memcpy_h2d", "memcpy_h2d", "kernel", "kernel", "kernel", "memcpy_d2h",
+        ]  # fmt: skip
+        kernel = trace.kernels[0]
+        assert (kernel.launch.grid, kernel.launch.block) == ((4, 1, 1), (256, 1, 1))
+        assert kernel.launch.launch_id == 0
+        assert kernel.warp_instructions == trace.kernels[2].warp_instructions > 32 * 5
+
+
+def test_selected_launches_only(program, tmp_path, capfd):
+    trace_path = tmp_path / "t.h5"
+    assert main(["capture", "-o", str(trace_path), "--launches", "1:2", "--kernel", "^math::scale$", program]) == 0
+    with open_trace(trace_path) as trace:
+        assert [kernel.launch.launch_id for kernel in trace.kernels] == [1]
+    assert main(["capture", "-o", str(trace_path), "--kernel", "nothing", program]) == 0
+    with open_trace(trace_path) as trace:
+        assert len(trace.kernels) == 0
+    assert capfd.readouterr().out == "31 cudaSuccess\n" * 2
+
+
+def test_samples_are_labelled(program, tmp_path):
+    trace_path = tmp_path / "t.h5"
+    assert main(["capture", "-o", str(trace_path), "--sample", "2", "--launches", "0", program]) == 0
+    with open_trace(trace_path) as trace:
+        (kernel,) = trace.kernels
+        assert kernel.launch.sample_every == 2
+        assert len(np.unique(kernel.read_ctas(0, 4).warps["cta"])) == 2
+
+
+def test_functional_only_writes_nothing(program, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["capture", "--functional-only", program]) == 0
+    assert capfd.readouterr().out == "31 cudaSuccess\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [("oob", ["out of bounds", "store_at"]), ("misaligned", ["misaligned", "store_at"])]
+)
+def test_a_fault_ends_with_code_3_and_no_trace(program, tmp_path, capfd, what, words):
+    trace_path = tmp_path / "t.h5"
+    assert main(["capture", "-o", str(trace_path), "--", program, what]) == 3
+    out, err = capfd.readouterr()
+    assert "cudaErrorIllegalAddress" in out or "cudaErrorMisalignedAddress" in out
+    for word in [*words, "CTA", "warp", "lane", "ST"]:
+        assert word in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_endless_loop_is_stopped(program, tmp_path, capfd):
+    command = ["capture", "-o", str(tmp_path / "t.h5"), "--max-instructions", "100000", "--", program, "forever"]
+    assert main(command) == 3
+    assert "infinite loop" in capfd.readouterr().err
+
+
+def test_the_programs_own_exit_code(program, tmp_path, capfd):
+    assert main(["capture", "-o", str(tmp_path / "t.h5"), "--", program, "x", "9"]) == 9
+    assert "ended with exit code 9" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_device_printf_comes_out_at_the_next_synchronisation(program, capfd):
+    assert main(["capture", "--functional-only", "--", program, "hello"]) == 0
+    lines = capfd.readouterr().out.split("\n")
+    assert lines[0] == "launched"
+    assert sorted(lines[1:3]) == ["block 0 of 2: 0.5 ok", "block 1 of 2: 0.5 ok"]
+
+
+def test_large_parameters(tmp_path, capfd):
+    target = build(tmp_path, "large", 90, "-cudart", "shared", "-DLARGE")
+    assert main(["capture", "--functional-only", target]) == 0
+    assert capfd.readouterr().out == "31 cudaSuccess\n"
+
+
+def test_a_static_program_gets_a_message(tmp_path, capfd):
+    target = build(tmp_path, "static", 86, "-cudart", "static")
+    assert main(["capture", target]) == 2
+    assert "nvcc -cudart shared" in capfd.readouterr().err
+
+
+def test_compressed_and_ptx_only_programs(tmp_path, capfd):
+    for name, options in {"zstd": ["-Xfatbin", "-compress-all"], "lz4": ["-Xfatbin", "--compress-mode=speed"]}.items():
+        target = build(tmp_path, name, 86, "-cudart", "shared", *options)
+        assert main(["capture", "--functional-only", target]) == 0
+    source = tmp_path / "ptx.cu"
+    source.write_text(SOURCE)
+    code = ["-gencode", "arch=compute_75,code=compute_75", "-cudart", "shared"]
+    subprocess.run([find_tool("nvcc"), *code, "-o", tmp_path / "ptx", source], check=True)
+    assert main(["capture", "--functional-only", "--arch", "sm_89", str(tmp_path / "ptx")]) == 0
+    assert capfd.readouterr().out == "31 cudaSuccess\n" * 3
+
+
+def test_a_source_file_is_compiled_first(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.cu").write_text(SOURCE)
+    assert main(["capture", "--arch", "sm_80", "demo.cu"]) == 0
+    assert capfd.readouterr().out == "31 cudaSuccess\n"
+    with open_trace(tmp_path / "demo.h5") as trace:
+        assert trace.arch == 80
+    (tmp_path / "bad.cu").write_text("__global__ void k() { undeclared(); }\n")
+    assert main(["capture", "bad.cu"]) == 2
+    assert "undeclared" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("arch", [75, 86, 90])
+@pytest.mark.parametrize("name", ["overlap_streams", "managed_reduce", "separable_filter"])
+def test_sample_programs_pass_their_own_checks(name, arch, capfd):
+    assert main(["capture", "--functional-only", "--arch", f"sm_{arch}", str(PROGRAMS / f"{name}.cu")]) == 0
+    assert "PASS" in capfd.readouterr().out
+
+
+def test_bad_command_lines(capfd, tmp_path):
+    assert main(["capture"]) == 2
+    assert main(["capture", "--arch", "volta", "--", "true"]) == 2
+    assert main(["capture", "--arch", "sm_70", "--", "true"]) == 2
+    assert main(["capture", "-o", str(tmp_path / "no" / "t.h5"), "--", "true"]) == 2
+    assert main(["capture", "no-such-program"]) == 2
+    assert "Traceback" not in capfd.readouterr().err
