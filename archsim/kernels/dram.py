@@ -319,6 +319,30 @@ def enter(d, c, now):
 
 
 @jit
+def _choose_direction(d, c, until, keep):
+    """Choose reads or writes for the tick after the last command, in sight of what arrives in that tick.
+
+    Returns False if that is not known yet (the caller's window ends, or it wants to add arrivals).
+    """
+    ch = d.channel[c]
+    following = ch["now"] + 1
+    if following >= until:
+        return False
+    while ch["done"] < d.done.shape[1]:
+        e = next_arrival(d, c)
+        if e > following:
+            break
+        ch["now"] = max(ch["now"], e)
+        enter(d, c, ch["now"])
+        if ch["arrivals"] <= keep:
+            return False
+    ch["stale"] = 0
+    if set_mode(d, c):
+        ch["now"] = following
+    return True
+
+
+@jit
 def advance(d, c, until, keep):
     """Run channel ``c`` through all ticks before ``until``.
 
@@ -332,6 +356,11 @@ def advance(d, c, until, keep):
     while ch["arrivals"] > keep and ch["done"] < room:
         now = ch["now"]
         t, key, b, do, i = scan(d, c, now)
+        if ch["stale"] == 1 and t > now:
+            if not _choose_direction(d, c, until, keep):
+                break
+            now = ch["now"]
+            t, key, b, do, i = scan(d, c, now)
         while True:
             e = next_arrival(d, c)
             if e > t or e >= until or e >= ch["next_refresh"] or ch["done"] >= room:
@@ -362,7 +391,7 @@ def advance(d, c, until, keep):
             break
         perform(d, c, b, do, i, t)
         ch["now"] = t
-        set_mode(d, c)
+        ch["stale"] = 1
     return ch["now"]
 
 

@@ -58,6 +58,7 @@ CHANNEL_DT = np.dtype(
         ("now", "i8"),
         ("sequence", "i8"),
         ("writing", "i8"),
+        ("stale", "i8"),  # 1 after a command, until reads or writes have been chosen anew for the next tick
         ("reads", "i8"),
         ("writes", "i8"),
         ("active", "i8"),

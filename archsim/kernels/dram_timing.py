@@ -59,7 +59,8 @@ def _hold(d, c, b, r, until):
 @jit
 def _window(d, c, b, w, t):
     offset = d.path[b, w["level"]]
-    ring = w["base"] + offset // d.par[0]["columns"] * (w["size"] + 1)
+    node = (offset - d.fanout[w["level"], 1]) // d.par[0]["columns"]
+    ring = w["base"] + node * (w["size"] + 1)
     position = d.ring[c, ring]
     if w["slot"] == 1:
         d.ring[c, ring + 1 + position] = t

@@ -38,7 +38,9 @@ ALL = "ACT PRE PREA RD RDA WR WRA REFAB REFPB"
 ROW, COLUMN = "ACT PRE PREA REFAB REFPB", "RD RDA WR WRA"
 
 
-def _common(rcd_read: str, rcd_write: str, ccd_write: tuple[str, str], refpb: bool, act_refpb: str, refpb_act: str) -> list[Rule]:
+def _common(
+    rcd_read: str, rcd_write: str, ccd_write: tuple[str, str], refpb: bool, act_refpb: str, refpb_act: str
+) -> list[Rule]:
     ref = "REFAB REFPB" if refpb else "REFAB"
     rules = [
         Rule("tCCD_S read", "RD RDA", "RD RDA", "unit", lambda t: t["nCCDS"]),
@@ -92,7 +94,10 @@ _GDDR7 = (
 _TWO = {"ACT": 2, "RD": 2, "RDA": 2, "WR": 2, "WRA": 2}
 SHEETS: dict[str, Sheet] = {
     "ddr4": Sheet(
-        (*_common("nRCD", "nRCD", ("nCCDS", "nCCDS"), False, "", ""), *_groups("nCCDL")), {}, (ALL,), per_bank_refresh=False
+        (*_common("nRCD", "nRCD", ("nCCDS", "nCCDS"), False, "", ""), *_groups("nCCDL")),
+        {},
+        (ALL,),
+        per_bank_refresh=False,
     ),
     "ddr5": Sheet(
         (*_common("nRCD", "nRCD", ("nCCDS", "nCCDS_WR"), False, "", ""), *_groups("nCCDL_WR"), *_PPD),
@@ -165,7 +170,9 @@ class Checker:
             for first, level, gap in self.rules[command]:
                 before = self.last.get((first, places[level]))
                 if before is not None and time - before < gap:
-                    self.problems.append(f"{time}: {command} to bank {b}: {time - before} after {first} ({level}), least {gap}")
+                    self.problems.append(
+                        f"{time}: {command} to bank {b}: {time - before} after {first} ({level}), least {gap}"
+                    )
             if command in ("RD", "RDA", "WR", "WRA", "PRE", "ACT", "REFAB", "REFPB"):
                 self._state(time, command, b, row)
         self._window(time, command, bank // unit_banks)
