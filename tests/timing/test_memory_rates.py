@@ -1,4 +1,4 @@
-"""Sustained rates of loads that hit, against measured bandwidths (gpu-core F.4: RTX 4090, Accel-Sim microbenchmarks)."""
+"""Sustained rates of loads that hit, against measured bandwidths (gpu-core F.4: RTX 4090)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_late_user_of_a_constant_line_waits_for_it() -> None:
     k.add("NOP", wait=(0, 1))
     k.add("LDC R10, c[0x0][0x168]", write=2, stall=2)
     k.add("NOP", wait=(2,))
-    k.add("LDC R10, c[0x0][0x1a0]", write=2, stall=2)
+    k.add("LDC R10, c[0x0][0x120]", write=2, stall=2)
     k.add("NOP", wait=(2,))
     p = run_probe(k, overrides=[WARM_ICACHE])
     assert p.writeback(0) - p.issue(0) > 200
