@@ -1,7 +1,7 @@
 """Compiled entry points, cached on disk under the content of what they were compiled from.
 
-Numba's own cache only watches the file of the cached function, not its callees. So the cache folder is named by a hash of
-every kernel source, the plug-ins, and the versions of Numba and Python: edited code is never run stale.
+Numba's own cache only watches the file of the cached function, not its callees. So the cache folder is named by a hash
+of every kernel source, the plug-ins, and the versions of Numba and Python: edited code is never run stale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,7 @@ from archsim.model.interpret import interpreted
 
 BUILT_IN = ("schedulers", "prefetchers", "register_caches")
 _user_files: list[Path] = []
+settings: Any = numba.config  # its attributes are made at run time
 
 
 def cache_root() -> Path:
@@ -56,7 +57,7 @@ def load_plugin_file(path: str | Path) -> ModuleType:
     return module
 
 
-def find_plugin(kind: str, name: str) -> type:
+def find_plugin(kind: str, name: str) -> Any:
     """Class of a registered plug-in. ConfigError naming the known ones."""
     for module in BUILT_IN:
         importlib.import_module(f"archsim.plugins.{module}")
@@ -68,7 +69,7 @@ def find_plugin(kind: str, name: str) -> type:
 
 
 def _hash(paths: Iterable[Path]) -> bytes:
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {numba.config.CPU_NAME}".encode())
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {settings.CPU_NAME}".encode())
     for path in paths:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
@@ -90,13 +91,14 @@ def content_key() -> str:
     return hashlib.sha256(_PACKAGE_HASH + _hash(_user_files)).hexdigest()[:20]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(module: str, name: str, key: str, parallel: bool) -> Callable[..., Any]:
     function = getattr(importlib.import_module(f"archsim.kernels.{module}"), name)
-    if numba.config.DISABLE_JIT:
+    if settings.DISABLE_JIT:
         return interpreted(function)
-    numba.config.CACHE_DIR = str(cache_root() / key)
-    return numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)(function)  # type: ignore[no-any-return]
+    settings.CACHE_DIR = str(cache_root() / key)
+    compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)(function)
+    return compiled
 
 
 def entry(module: str, name: str, *, parallel: bool = False) -> Callable[..., Any]:

@@ -109,12 +109,10 @@ def _registers(row: Any, ins: Instruction) -> None:
     if dests:
         row["dst"] = dests[0].reg
         row["dst_width"] = max(dests[0].width, 1)
-    slots = [_slot(o) for o in ins.sources]
-    slots = [s for s in slots if s is not None][:4]
+    slots = [slot for slot in map(_slot, ins.sources) if slot is not None][:4]
     row["num_src"] = len(slots)
     for i, slot in enumerate(slots):
-        if slot is not None:
-            row["src"][i], row["src_width"][i], row["src_reuse"][i] = slot
+        row["src"][i], row["src_width"][i], row["src_reuse"][i] = slot
 
 
 def _slot(operand: Operand) -> tuple[int, int, int] | None:
