@@ -212,17 +212,23 @@ def test_an_error_in_a_later_kernel_does_not_lose_the_earlier_ones(cli, tmp_path
 
 
 def test_views_of_a_window(cli, trace, tmp_path):
-    files = ("--pipeview", "a.kanata", "--perfetto", "a.json", "--window", "0:300")
+    files = (
+        "--pipeview",
+        "a.kanata",
+        "--perfetto",
+        "a.json",
+        "--window",
+        "500:1200",
+    )  # the first instruction comes from DRAM
     assert cli("run", trace, *MACHINE, "--quiet", *files)[0] == 0
     lines = (tmp_path / "a.kanata").read_text().splitlines()
     assert lines[0] == "Kanata\t0004"
-    assert (
-        len([line for line in lines if line.startswith("I\t")]) == len([line for line in lines if line[0] == "R"]) > 0
-    )
+    begun, retired = (sum(line.startswith(f"{kind}\t") for line in lines) for kind in "IR")
+    assert begun == retired > 0
     events = json.loads((tmp_path / "a.json").read_text())["traceEvents"]
     issued = [e for e in events if e["ph"] == "X" and e["tid"] < 4]
     assert issued
-    assert all(0 <= e["ts"] < 300 for e in issued)
+    assert all(500 <= e["ts"] < 1200 for e in issued)
     assert len({(e["pid"], e["tid"], e["ts"]) for e in issued}) == len(issued)  # one issue a sub-core and cycle
 
 
@@ -306,3 +312,39 @@ def test_damaged_result_folders_are_errors(tmp_path):
         load_run(folder)
     with pytest.raises(RunError, match="not a result folder"):
         load_run(tmp_path / "nowhere")
+
+
+def test_a_text_trace_of_memory_requests_runs_on_a_memory(cli, tmp_path):
+    (tmp_path / "requests.txt").write_text("".join(f"{line * 64:#x} READ {line}\n" for line in range(64)))
+    code, out, err = cli("run", "requests.txt", "-c", "hbm3", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["memory"]["requests"] == 64
+    assert found["memory"]["commands_RD"] == 64
+    one_line(cli("run", "requests.txt", "--kernel", "x"), "a memory trace", "--kernel does not apply")
+
+
+def test_an_accelsim_kernel_file_is_imported_for_the_run(cli, tmp_path):
+    header = {"kernel name": "tiny", "kernel id": 1, "grid dim": "(1,1,1)", "block dim": "(32,1,1)", "shmem": 0}
+    header |= {"nregs": 8, "binary version": 86, "cuda stream id": 0, "shmem base_addr": "0x7f0000000000"}
+    header |= {"local mem base_addr": "0x7f1000000000", "nvbit version": "1.5.5", "accelsim tracer version": 5}
+    lines = [f"-{name} = {value}" for name, value in header.items()]
+    lines += [
+        "-enable lineinfo = 0",
+        "",
+        "#traces format = PC mask ...",
+        "",
+        "#BEGIN_TB",
+        "",
+        "thread block = 0,0,0",
+        "",
+        "warp = 0",
+        "insts = 2",
+    ]
+    lines += ["0000 ffffffff 1 R1 IADD3 2 R2 R3 0 0 ", "0010 ffffffff 0 EXIT 0 0 0 ", "", "#END_TB", ""]
+    (tmp_path / "kernel-1.traceg").write_text("\n".join(lines))
+    code, out, err = cli("run", "kernel-1.traceg", *MACHINE, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["kernels"][0]["smsp__inst_executed.sum"] == 2
+    assert any("imported for this run only" in note for note in found["notes"])
