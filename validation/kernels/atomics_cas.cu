@@ -15,7 +15,7 @@ extern "C" __global__ void atomics_cas_kernel(const int* bin, const float* facto
 
 int main(int argc, char** argv) {
     suite::Options opt = suite::parse(argc, argv);
-    const int n = opt.large ? 528 * 256 : 66 * 128, bins = opt.large ? 16384 : 2048;
+    const int n = opt.large ? 528 * 256 : 264 * 128, bins = opt.large ? 16384 : 4096;
     suite::Rng rng(61);
     std::vector<int> bin(n);
     std::vector<float> factor(n), want(bins, 1.0f);
