@@ -195,10 +195,10 @@ def _parameters(
     p["banks"], p["levels"], p["columns"], p["commands"] = config.banks, len(nodes), columns, commands
     p["scopes"], p["banks_per_scope"], p["scope_level"] = scopes, config.banks // scopes, scope_level
     p["read_capacity"], p["write_capacity"] = c.read_queue, c.write_queue
-    p["read_latency"] = ticks(table.value(config.read_latency, "read_latency")) + table.late[layout.RD]
-    p["write_latency"] = ticks(table.value(config.write_latency, "write_latency")) + table.late[layout.WR]
+    p["read_latency"] = ticks(table.value(config.read_latency, "read_latency")) + ticks(max(config.commands[layout.RD].clocks - 1, 0))
+    p["write_latency"] = ticks(table.value(config.write_latency, "write_latency")) + ticks(max(config.commands[layout.WR].clocks - 1, 0))
     p["burst"] = ticks(float(timing["nBL"]))
-    p["forward_writes"] = int(c.forward_writes)
+    p["forward_writes"], p["serial_arrivals"] = int(c.forward_writes), int(c.serial_arrivals)
     p["refresh"] = _REFRESH[c.refresh]
     if c.refresh != "none":
         _refresh_parameters(config, p, ticks)

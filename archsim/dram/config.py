@@ -70,6 +70,7 @@ class Controller:
     row_hit_cap: int = 64
     page_timeout: int = 200
     forward_writes: bool = True
+    serial_arrivals: bool = False  # admit at most one request a tick
     refresh: str = "all_bank"
     refresh_postpone: int = 0
     power_down: bool = False

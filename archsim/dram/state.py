@@ -34,13 +34,17 @@ def make_state(
     n = config.channels if channels is None else channels
     p = par[0]
     banks, scopes = int(p["banks"]), int(p["scopes"])
+    groups = dram.nodes[-2] if len(dram.nodes) > 1 else 1  # nodes of the level just above the banks
     controller = replace(config.controller, page_timeout_ticks=config.controller.page_timeout * config.ticks_per_clock)
     state = layout.Dram(
         par=par,
         channel=np.zeros(n, layout.CHANNEL_DT),
         bank=np.zeros((n, banks), layout.BANK_DT),
         queue=np.zeros((n, banks, 2), layout.QUEUE_DT),
-        bound=np.zeros((n, banks), np.int64),
+        fresh=np.zeros((n, banks), np.int64),
+        candidate=np.zeros((n, banks, 2), layout.CANDIDATE_DT),
+        upper=np.zeros((n, groups, 4), np.int64),
+        group=np.arange(banks) // (banks // groups),
         occupied=np.zeros((n, banks), np.int64),
         ready=np.zeros((n, sum(dram.nodes) * int(p["columns"])), np.int64),
         path=dram.path,
@@ -60,6 +64,7 @@ def make_state(
     )
     for field in ("row", "active", "place"):
         state.bank[field] = -1
+    state.channel["stale"] = -1
     state.bank["scope"] = np.arange(banks) // int(p["banks_per_scope"])
     for field in ("head", "tail", "hit", "miss"):
         state.queue[field] = -1

@@ -24,6 +24,9 @@ from archsim.kernels.dram_layout import (
     DO_PRECHARGE_ALL,
     DO_REFRESH,
     DO_TIMEOUT,
+    KIND_ACT,
+    KIND_PRE,
+    KIND_RD,
     NEVER,
     PRE,
     PREA,
@@ -33,8 +36,7 @@ from archsim.kernels.dram_layout import (
     REFPB,
     REFRESH_ALL_BANK,
     REFRESH_NONE,
-    WR,
-    WRA,
+    leaf,
 )
 from archsim.kernels.dram_queue import admit, complete, next_arrival, release_slot, sort_rows, unlink, vacate
 from archsim.kernels.dram_refresh import come_due, demand, refreshed, settle, wake
@@ -42,48 +44,102 @@ from archsim.kernels.dram_timing import earliest, earliest_scope, issue, issue_s
 from archsim.kernels.layout import jit
 
 
-@jit
-def evaluate(d, c, b, now):
-    """Earliest next command of bank ``b``: (tick, priority key, what, request)."""
+@leaf
+def _command(kind):
+    """Command of a candidate's kind."""
+    if kind == KIND_ACT:
+        return ACT
+    if kind == KIND_PRE:
+        return PRE
+    return RD + kind - KIND_RD
+
+
+@leaf
+def _set_candidate(d, c, b, slot, kind, key, do, index):
+    k = d.command[_command(kind)]
+    last = d.path.shape[1] - 1
+    t = d.ready[c, d.path[b, last] + k["column"]]
+    r = d.candidate[c, b, slot]
+    r["time"] = (t + k["align"]) & ~k["align"]
+    r["key"] = key
+    r["kind"] = kind
+    r["do"] = do
+    r["index"] = index
+
+
+@leaf
+def _renew(d, c, b):
+    """Work out the bank's candidates: at most two (active request and row hit, or row hit and row command)."""
+    d.fresh[c, b] = 1
+    d.candidate[c, b, 0]["time"] = NEVER
+    d.candidate[c, b, 1]["time"] = NEVER
     bank = d.bank[c, b]
-    t = NEVER
-    key = NEVER
-    do = DO_NOTHING
-    index = -1
     active = bank["active"]
+    slot = 0
     if active >= 0:
         r = d.request[c, active]
-        t = earliest(d, c, b, RD + r["write"], now)
         key = (CLASS_ACTIVE << CLASS_SHIFT) + r["sequence"]
-        do = DO_COLUMN
-        index = active
+        _set_candidate(d, c, b, 0, KIND_RD + r["write"], key, DO_COLUMN, active)
+        slot = 1
     if bank["blocked"] == 1:
-        return t, key, do, index
+        return
     writing = d.channel[c]["writing"]
     q = d.queue[c, b, writing]
     hit = q["hit"]
     miss = q["miss"]
     base = CLASS_REQUEST << CLASS_SHIFT
     if hit >= 0:
-        t2 = earliest(d, c, b, RD + writing, now)
-        key2 = base + rank(d.scheduler, c, b, True, d.request[c, hit]["sequence"])
-        if t2 < t or (t2 == t and key2 < key):
-            t, key, do, index = t2, key2, DO_COLUMN, hit
-    if miss >= 0 and active < 0:
-        command = PRE
-        what = DO_PRECHARGE
-        if bank["row"] < 0:
-            command = ACT
-            what = DO_ACTIVATE
-        elif hit >= 0:
-            old = d.request[c, hit]["sequence"]
-            if not may_close(d.scheduler, c, b, old, d.request[c, miss]["sequence"], bank["streak"]):
-                return t, key, do, index
-        t2 = earliest(d, c, b, command, now)
-        key2 = base + rank(d.scheduler, c, b, False, d.request[c, miss]["sequence"])
-        if t2 < t or (t2 == t and key2 < key):
-            t, key, do, index = t2, key2, what, miss
-    return t, key, do, index
+        key = base + rank(d.scheduler, c, b, True, d.request[c, hit]["sequence"])
+        _set_candidate(d, c, b, slot, KIND_RD + writing, key, DO_COLUMN, hit)
+    if miss < 0 or active >= 0:
+        return
+    sequence = d.request[c, miss]["sequence"]
+    key = base + rank(d.scheduler, c, b, False, sequence)
+    if bank["row"] < 0:
+        _set_candidate(d, c, b, 1, KIND_ACT, key, DO_ACTIVATE, miss)
+    elif hit < 0 or may_close(d.scheduler, c, b, d.request[c, hit]["sequence"], sequence, bank["streak"]):
+        _set_candidate(d, c, b, 1, KIND_PRE, key, DO_PRECHARGE, miss)
+
+
+@leaf
+def _set_upper(d, c, now):
+    """For every group of banks and kind of command, the tick that the levels above the banks allow."""
+    levels = d.path.shape[1] - 1
+    groups = d.upper.shape[1]
+    size = d.bank.shape[1] // groups
+    for kind in range(4):
+        k = d.command[_command(kind)]
+        column = k["column"]
+        align = k["align"]
+        for g in range(groups):
+            t = now
+            for level in range(levels):
+                v = d.ready[c, d.path[g * size, level] + column]
+                if v > t:
+                    t = v
+            d.upper[c, g, kind] = (t + align) & ~align
+
+
+@leaf
+def best_of(d, c, b, floor):
+    """Earliest next command of bank ``b``: (tick, priority key, candidate). ``floor``: a tick that it can't precede."""
+    if d.fresh[c, b] == 0:
+        _renew(d, c, b)
+    g = d.group[b]
+    r = d.candidate[c, b, 0]
+    t = max(r["time"], d.upper[c, g, r["kind"]])
+    key = r["key"]
+    slot = 0
+    r = d.candidate[c, b, 1]
+    t2 = max(r["time"], d.upper[c, g, r["kind"]])
+    if t2 < t or (t2 == t and r["key"] < key):
+        t = t2
+        key = r["key"]
+        slot = 1
+    if t < floor:
+        align = d.command[_command(d.candidate[c, b, slot]["kind"])]["align"]
+        t = (floor + align) & ~align
+    return t, key, slot
 
 
 @jit
@@ -121,7 +177,7 @@ def timeout_step(d, c, now):
     return t, bank
 
 
-@jit
+@leaf
 def scan(d, c, now):
     """The next command of the channel: (tick, priority key, bank or scope, what, request)."""
     ch = d.channel[c]
@@ -129,15 +185,17 @@ def scan(d, c, now):
     key = NEVER
     bank = -1
     do = DO_NOTHING
-    index = -1
+    slot = 0
+    _set_upper(d, c, now)
     for k in range(ch["occupied"]):
         b = d.occupied[c, k]
-        if d.bound[c, b] > t:
-            continue
-        t2, key2, do2, index2 = evaluate(d, c, b, now)
-        d.bound[c, b] = t2
-        if t2 < t or (t2 == t and key2 < key):
-            t, key, bank, do, index = t2, key2, b, do2, index2
+        t2, key2, slot2 = best_of(d, c, b, now)
+        if t2 < t or (t2 == t and t2 < NEVER and key2 < key):
+            t, key, bank, slot = t2, key2, b, slot2
+    index = -1
+    if bank >= 0:
+        do = d.candidate[c, bank, slot]["do"]
+        index = d.candidate[c, bank, slot]["index"]
     if ch["urgent"] > 0:
         for s in range(d.par[0]["scopes"]):
             if d.scope[c, s]["urgent"] == 1:
@@ -153,7 +211,7 @@ def scan(d, c, now):
     return t, key, bank, do, index
 
 
-@jit
+@leaf
 def close_row(d, c, b, t):
     """Bookkeeping of a row that is closed at ``t``."""
     bank = d.bank[c, b]
@@ -164,10 +222,10 @@ def close_row(d, c, b, t):
     bank["open_ticks"] += t - bank["opened"]
     bank["streak"] = 0
     sort_rows(d, c, b)
-    d.bound[c, b] = 0
+    d.fresh[c, b] = 0
 
 
-@jit
+@leaf
 def open_row(d, c, b, i, t):
     """Activate the row of request ``i``, which from now on waits for its column command only."""
     bank = d.bank[c, b]
@@ -187,12 +245,12 @@ def open_row(d, c, b, i, t):
     sort_rows(d, c, b)
     release_slot(d, c, r["write"], t)
     d.channel[c]["active"] += 1
-    d.bound[c, b] = 0
+    d.fresh[c, b] = 0
     issue(d, c, b, ACT, t)
     log(d, c, t, ACT, b, r["row"], -1)
 
 
-@jit
+@leaf
 def _count_column(d, c, b, r, t):
     ch = d.channel[c]
     bank = d.bank[c, b]
@@ -218,7 +276,7 @@ def _count_column(d, c, b, r, t):
     ch["last_column"] = t
 
 
-@jit
+@leaf
 def serve(d, c, b, i, t):
     """Read or write for request ``i``, closing the row with it if the page policy says so."""
     ch = d.channel[c]
@@ -302,11 +360,11 @@ def set_mode(d, c):
     ch["writing"] = mode
     ch["mode_switches"] += 1
     for k in range(ch["occupied"]):
-        d.bound[c, d.occupied[c, k]] = 0
+        d.fresh[c, d.occupied[c, k]] = 0
     return True
 
 
-@jit
+@leaf
 def enter(d, c, now):
     """Admit the head of the arrival queue at ``now``; returns its bank or -1."""
     a = d.arrival[c, d.channel[c]["arrival_head"]]
@@ -319,30 +377,6 @@ def enter(d, c, now):
 
 
 @jit
-def _choose_direction(d, c, until, keep):
-    """Choose reads or writes for the tick after the last command, in sight of what arrives in that tick.
-
-    Returns False if that is not known yet (the caller's window ends, or it wants to add arrivals).
-    """
-    ch = d.channel[c]
-    following = ch["now"] + 1
-    if following >= until:
-        return False
-    while ch["done"] < d.done.shape[1]:
-        e = next_arrival(d, c)
-        if e > following:
-            break
-        ch["now"] = max(ch["now"], e)
-        enter(d, c, ch["now"])
-        if ch["arrivals"] <= keep:
-            return False
-    ch["stale"] = 0
-    if set_mode(d, c):
-        ch["now"] = following
-    return True
-
-
-@jit
 def advance(d, c, until, keep):
     """Run channel ``c`` through all ticks before ``until``.
 
@@ -350,32 +384,39 @@ def advance(d, c, until, keep):
     nothing. ``keep`` >= 0 returns as soon as no more than that many arrivals wait, so that the caller can add some
     (-1: never). Also returns when the completion queue is full; the caller empties it and calls again.
     With ``until`` = NEVER it returns once nothing is left to do. Returns the tick reached.
+
+    Reads or writes are chosen anew for the tick after each command, in sight of what arrives in that tick.
     """
     ch = d.channel[c]
     room = d.done.shape[1]
     while ch["arrivals"] > keep and ch["done"] < room:
         now = ch["now"]
         t, key, b, do, i = scan(d, c, now)
-        if ch["stale"] == 1 and t > now:
-            if not _choose_direction(d, c, until, keep):
-                break
-            now = ch["now"]
-            t, key, b, do, i = scan(d, c, now)
+        choose = ch["stale"] >= 0 and t > now
+        if choose and ch["stale"] >= until:
+            break
         while True:
             e = next_arrival(d, c)
-            if e > t or e >= until or e >= ch["next_refresh"] or ch["done"] >= room:
+            if choose and e > ch["stale"]:
+                choose = False
+                now = max(now, ch["stale"])
+                ch["stale"] = -1
+                if set_mode(d, c):
+                    ch["now"] = now
+                    t, key, b, do, i = scan(d, c, now)
+            if e > t or e >= until or ch["done"] >= room or (e >= ch["next_refresh"] and not choose):
                 break
             # All other commands go out at t >= e, so that time can move on to e.
             now = max(now, e)
             ch["now"] = now
             b2 = enter(d, c, now)
-            if set_mode(d, c):
+            if not choose and set_mode(d, c):
                 t, key, b, do, i = scan(d, c, now)
             elif b2 >= 0:
-                t2, key2, do2, i2 = evaluate(d, c, b2, now)
-                d.bound[c, b2] = t2
-                if t2 < t or (t2 == t and key2 < key):
-                    t, key, b, do, i = t2, key2, b2, do2, i2
+                t2, key2, slot2 = best_of(d, c, b2, now)
+                if t2 < t or (t2 == t and t2 < NEVER and key2 < key):
+                    r = d.candidate[c, b2, slot2]
+                    t, key, b, do, i = t2, key2, b2, r["do"], r["index"]
             if ch["arrivals"] <= keep:
                 return now
         if ch["done"] >= room:
@@ -391,7 +432,7 @@ def advance(d, c, until, keep):
             break
         perform(d, c, b, do, i, t)
         ch["now"] = t
-        ch["stale"] = 1
+        ch["stale"] = t + 1
     return ch["now"]
 
 

@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
+
+# Leaves of the hot loop are always inlined: a call would pass some two hundred machine words of array descriptors.
+leaf = njit(no_cpython_wrapper=True, error_model="numpy", forceinline=True)
 
 NEVER = 1 << 60
 
@@ -43,6 +47,7 @@ PAR_DT = np.dtype(
         ("write_latency", "i8"),
         ("burst", "i8"),
         ("forward_writes", "i8"),
+        ("serial_arrivals", "i8"),
         ("refresh", "i8"),
         ("refresh_interval", "i8"),
         ("refresh_postpone", "i8"),
@@ -58,7 +63,7 @@ CHANNEL_DT = np.dtype(
         ("now", "i8"),
         ("sequence", "i8"),
         ("writing", "i8"),
-        ("stale", "i8"),  # 1 after a command, until reads or writes have been chosen anew for the next tick
+        ("stale", "i8"),  # tick for which reads or writes are still to be chosen after the last command, or -1
         ("reads", "i8"),
         ("writes", "i8"),
         ("active", "i8"),
@@ -138,6 +143,10 @@ REQUEST_DT = np.dtype(
     ]
 )
 
+# A possible next command of a bank: the tick that the bank itself allows, its kind (column of ``upper``), what it does.
+CANDIDATE_DT = np.dtype([("time", "i8"), ("key", "i8"), ("kind", "i8"), ("do", "i8"), ("index", "i8")])
+KIND_ACT, KIND_PRE, KIND_RD, KIND_WR = range(4)
+
 ARRIVAL_DT = np.dtype([("time", "i8"), ("bank", "i8"), ("row", "i8"), ("column", "i8"), ("write", "i8"), ("tag", "i8")])
 DONE_DT = np.dtype([("tag", "i8"), ("time", "i8"), ("arrival", "i8"), ("admitted", "i8"), ("write", "i8")])
 
@@ -187,7 +196,10 @@ class Dram(NamedTuple):
     channel: np.ndarray
     bank: np.ndarray
     queue: np.ndarray
-    bound: np.ndarray  # lower bound of the tick at which a bank's next command can go out
+    fresh: np.ndarray  # 1 while ``candidate`` of the bank is up to date
+    candidate: np.ndarray  # [channel, bank, 2]
+    upper: np.ndarray  # [channel, group, kind]: tick that all levels above the bank allow, as of the last scan
+    group: np.ndarray  # [bank]
     occupied: np.ndarray
     ready: np.ndarray
     path: np.ndarray  # [bank, level]: offset of the bank's node in ``ready``

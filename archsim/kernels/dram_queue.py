@@ -1,10 +1,10 @@
 """Request queues: one list per bank and direction, oldest first, with the oldest hit and the oldest miss at hand."""
 
-from archsim.kernels.dram_layout import NEVER
+from archsim.kernels.dram_layout import NEVER, leaf
 from archsim.kernels.layout import jit
 
 
-@jit
+@leaf
 def occupy(d, c, b):
     """Put bank ``b`` on the list of banks that have something to do."""
     bank = d.bank[c, b]
@@ -14,14 +14,14 @@ def occupy(d, c, b):
         d.occupied[c, n] = b
         bank["place"] = n
         ch["occupied"] = n + 1
-    d.bound[c, b] = 0
+    d.fresh[c, b] = 0
 
 
-@jit
+@leaf
 def vacate(d, c, b):
     """Take bank ``b`` off that list if it has nothing left to do."""
     bank = d.bank[c, b]
-    d.bound[c, b] = 0
+    d.fresh[c, b] = 0
     if bank["active"] >= 0 or d.queue[c, b, 0]["count"] > 0 or d.queue[c, b, 1]["count"] > 0:
         return
     ch = d.channel[c]
@@ -34,7 +34,7 @@ def vacate(d, c, b):
     ch["occupied"] = n
 
 
-@jit
+@leaf
 def link(d, c, i):
     """Append request ``i`` to its bank's list."""
     r = d.request[c, i]
@@ -57,7 +57,7 @@ def link(d, c, i):
         q["miss"] = i
 
 
-@jit
+@leaf
 def unlink(d, c, i):
     """Take request ``i`` out of its bank's list and find the next oldest hit or miss."""
     r = d.request[c, i]
@@ -87,7 +87,7 @@ def unlink(d, c, i):
     q["count"] -= 1
 
 
-@jit
+@leaf
 def sort_rows(d, c, b):
     """Find the oldest hit and miss of both directions anew, after the bank's row changed."""
     row = d.bank[c, b]["row"]
@@ -107,7 +107,7 @@ def sort_rows(d, c, b):
         q["miss"] = miss
 
 
-@jit
+@leaf
 def waiting_write(d, c, b, row, column):
     """True if a write to that place waits, so that a read can be answered from it."""
     j = d.queue[c, b, 1]["tail"]
@@ -119,7 +119,7 @@ def waiting_write(d, c, b, row, column):
     return False
 
 
-@jit
+@leaf
 def complete(d, c, tag, time, arrival, admitted, write):
     """Report a finished request: `time` may lie ahead of the channel's present."""
     ch = d.channel[c]
@@ -173,7 +173,7 @@ def push(d, c, time, bank, row, column, write, tag):
     return True
 
 
-@jit
+@leaf
 def next_arrival(d, c):
     """Tick at which the head of the arrival queue wants in; NEVER if it is empty or its direction has no room."""
     ch = d.channel[c]
@@ -188,7 +188,7 @@ def next_arrival(d, c):
     return max(a["time"], ch["admit_from"])
 
 
-@jit
+@leaf
 def admit(d, c, now):
     """Move the head of the arrival queue into its bank's list; returns the bank, or -1 if a waiting write answered it."""
     ch = d.channel[c]
@@ -197,6 +197,8 @@ def admit(d, c, now):
     ch["arrival_head"] = 0 if head == d.arrival.shape[1] else head
     ch["arrivals"] -= 1
     ch["last_admit"] = now
+    if d.par[0]["serial_arrivals"] == 1:
+        ch["admit_from"] = now + 1
     b = a["bank"]
     write = a["write"]
     if write == 0 and d.queue[c, b, 1]["count"] > 0 and d.par[0]["forward_writes"] == 1:
@@ -226,7 +228,7 @@ def admit(d, c, now):
     return b
 
 
-@jit
+@leaf
 def release_slot(d, c, write, now):
     """A queued request left its place; if the queue was full, the next arrival gets in one tick later."""
     ch = d.channel[c]

@@ -1,10 +1,10 @@
 """Refresh, power-down and background accounting of one scope (channel, pseudo-channel or rank)."""
 
-from archsim.kernels.dram_layout import NEVER, REFRESH_ALL_BANK
+from archsim.kernels.dram_layout import NEVER, REFRESH_ALL_BANK, leaf
 from archsim.kernels.layout import jit
 
 
-@jit
+@leaf
 def settle(d, c, s, now):
     """Charge the time since the last change to active or precharged standby."""
     scope = d.scope[c, s]
@@ -36,6 +36,7 @@ def wake(d, c, s, now):
     for column in range(par["columns"]):
         if d.ready[c, at + column] < until:
             d.ready[c, at + column] = until
+    d.fresh[c, :] = 0
 
 
 @jit
@@ -49,11 +50,11 @@ def demand(d, c, s):
     if par["refresh"] == REFRESH_ALL_BANK:
         for b in range(first, first + par["banks_per_scope"]):
             d.bank[c, b]["blocked"] = 1
-            d.bound[c, b] = 0
+            d.fresh[c, b] = 0
     else:
         b = first + scope["target"]
         d.bank[c, b]["blocked"] = 1
-        d.bound[c, b] = 0
+        d.fresh[c, b] = 0
 
 
 @jit
@@ -87,7 +88,7 @@ def refreshed(d, c, s, now):
     first = s * par["banks_per_scope"]
     for b in range(first, first + par["banks_per_scope"]):
         d.bank[c, b]["blocked"] = 0
-        d.bound[c, b] = 0
+        d.fresh[c, b] = 0
     if par["refresh"] != REFRESH_ALL_BANK:
         target = scope["target"] + 1
         scope["target"] = 0 if target == par["banks_per_scope"] else target

@@ -1,9 +1,10 @@
 """Command timing: when a command may go out, and what it forbids afterwards. Everything comes from the compiled table."""
 
+from archsim.kernels.dram_layout import leaf
 from archsim.kernels.layout import jit
 
 
-@jit
+@leaf
 def earliest(d, c, b, command, now):
     """First tick from ``now`` on at which bank ``b`` of channel ``c`` accepts ``command`` (states aside)."""
     k = d.command[command]
@@ -27,7 +28,7 @@ def earliest_scope(d, c, s, command, now):
     return t
 
 
-@jit
+@leaf
 def issue(d, c, b, command, t):
     """Send ``command`` to bank ``b`` at tick ``t``: raise the ready times of every node that it holds up."""
     k = d.command[command]
@@ -37,9 +38,10 @@ def issue(d, c, b, command, t):
     for w in range(k["window_begin"], k["window_end"]):
         _window(d, c, b, d.window[w], t)
     d.count[c, command] += 1
+    d.fresh[c, b] = 0
 
 
-@jit
+@leaf
 def _hold(d, c, b, r, until):
     level = r["level"]
     at = d.path[b, level] + r["column"]
@@ -54,9 +56,11 @@ def _hold(d, c, b, r, until):
     for other in range(first, first + size, d.par[0]["columns"]):
         if other != at and d.ready[c, other] < until:
             d.ready[c, other] = until
+    if level == d.path.shape[1] - 1:  # the bank-level times of other banks changed
+        d.fresh[c, :] = 0
 
 
-@jit
+@leaf
 def _window(d, c, b, w, t):
     offset = d.path[b, w["level"]]
     node = (offset - d.fanout[w["level"], 1]) // d.par[0]["columns"]
@@ -85,6 +89,7 @@ def issue_scope(d, c, s, command, t):
         last = first + 1 if r["level"] <= par["scope_level"] else first + par["banks_per_scope"]
         for b in range(first, last):
             _hold(d, c, b, r, t + r["latency"])
+    d.fresh[c, first : first + par["banks_per_scope"]] = 0
     d.count[c, command] += 1
 
 

