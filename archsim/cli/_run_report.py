@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from archsim.engine.result_folder import plugin_names
 from archsim.stats import derived_metrics, ncu_metrics
 from archsim.stats.derived import stall_shares
 
@@ -28,6 +29,7 @@ def json_object(result: RunResult) -> dict[str, Any]:
         "stop_reason": result.stop_reason,
         "notes": result.notes,
         "config": result.config.name,
+        "plugins": plugin_names(result.config),
         "trace_sha256": result.trace_sha256,
         "kernels": [_json_kernel(kernel, result.config) for kernel in result.kernels],
     }
@@ -80,8 +82,10 @@ def _dims(kernel: KernelResult) -> str:
 
 def _speed(result: RunResult) -> str:
     compiling = sum(k.compile_seconds for k in result.kernels)
+    sm = result.config.sm
+    plugins = f"scheduler {sm.issue.scheduler}, prefetcher {sm.prefetcher.kind}, register-file cache {sm.rfc.kind}"
     text = (
-        f"simulated {result.warp_instructions:,} warp-instructions in {result.simulation_seconds:.2f} s "
+        f"{plugins}\nsimulated {result.warp_instructions:,} warp-instructions in {result.simulation_seconds:.2f} s "
         f"({result.kilo_warp_instructions_per_second:,.0f} thousand/s)"
     )
     return text + (f"; compiling or loading compiled code took {compiling:.1f} s" if compiling > 1 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -137,7 +138,7 @@ def _publish(args: argparse.Namespace, result: Any, folder: Any, path: Path) -> 
     place = None
     if folder is not None:
         try:
-            place = folder.save(result, {"trace_path": str(path), "command": sys.argv[1:]})
+            place = folder.save(result, _facts(args, path))
         except RunError as error:
             failure = error
     if args.json:
@@ -146,6 +147,12 @@ def _publish(args: argparse.Namespace, result: Any, folder: Any, path: Path) -> 
         print_report(result, place)
     if failure is not None:
         raise failure
+
+
+def _facts(args: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """Entries of run.json that only the command line knows."""
+    plugins = [{"path": file, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()} for file in args.plugin]
+    return {"trace_path": str(path), "command": sys.argv[1:], "plugin_files": plugins}
 
 
 def _chosen(args: argparse.Namespace, trace: Any) -> list[int]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from archsim.config import MachineConfig, content_hash, load_config, to_yaml
 from archsim.engine.run import KernelResult, RunResult
 from archsim.errors import RunError
 from archsim.kernels import layout as lay
@@ -94,8 +95,6 @@ def load_run(path: str | Path) -> RunResult:
     """
     import h5py
 
-    from archsim.config import load_config
-
     folder = Path(path)
     for name in FILES:
         if not (folder / name).is_file():
@@ -138,10 +137,14 @@ def versions() -> dict[str, str]:
     }
 
 
+def plugin_names(config: MachineConfig) -> dict[str, str]:
+    """Which plug-in of each kind a machine uses."""
+    sm = config.sm
+    return {"scheduler": sm.issue.scheduler, "prefetcher": sm.prefetcher.kind, "rfc": sm.rfc.kind}
+
+
 def metadata(result: RunResult, extra: dict[str, Any]) -> dict[str, Any]:
     """Content of run.json."""
-    from archsim.config import content_hash
-
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -151,6 +154,7 @@ def metadata(result: RunResult, extra: dict[str, Any]) -> dict[str, Any]:
         "versions": versions(),
         "trace": {"sha256": result.trace_sha256, "source": result.trace_source, "arch": result.arch},
         "config": {"name": result.config.name, "sha256": content_hash(result.config)},
+        "plugins": plugin_names(result.config),
         "wall_seconds": result.wall_seconds,
         "simulation_seconds": result.simulation_seconds,
         "compile_seconds": sum(k.compile_seconds for k in result.kernels),
@@ -170,7 +174,6 @@ def _scalars(kernel: KernelResult) -> dict[str, Any]:
 
 
 def _contents(result: RunResult, extra: dict[str, Any]) -> list[tuple[str, bytes]]:
-    from archsim.config import to_yaml
     from archsim.stats import stats_text
 
     meta = metadata(result, extra)
@@ -179,6 +182,7 @@ def _contents(result: RunResult, extra: dict[str, Any]) -> list[tuple[str, bytes
         **{f"version of {name}": version for name, version in meta["versions"].items()},
         "trace": f"{result.trace_source} sha256 {result.trace_sha256}",
         "machine": f"{result.config.name} sha256 {meta['config']['sha256']}",
+        "plugins": ", ".join(f"{kind} {name}" for kind, name in meta["plugins"].items()),
         "simulation_seconds": f"{result.simulation_seconds:.3f}",
         "kilo_warp_instructions_per_second": f"{result.kilo_warp_instructions_per_second:.1f}",
         **{f"note {i}": note for i, note in enumerate(result.notes)},

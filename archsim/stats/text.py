@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archsim.stats.counters import COUNTERS, REASONS, KernelLike
-from archsim.stats.derived import DERIVED, derived_metrics
+from archsim.stats.derived import DERIVED, derived_metrics, stall_shares
 from archsim.stats.ncu import NCU, ncu_metrics
 
 _BEGIN = "---------- Begin Simulation Statistics ----------"
@@ -23,6 +23,8 @@ def kernel_rows(kernel: KernelLike, config: Any) -> Iterator[Row]:
     yield "issue_slots", kernel.issue_slots, "slots", "cycles x sub-cores"
     for name, slots in kernel.stalls.items():
         yield f"issue_slots::{name}", slots, "slots", REASONS[name]
+    for name, share in stall_shares(kernel, digits=4).items():
+        yield f"issue_slots_percent::{name}", share, "%", "share of all issue slots"
     for name, value in kernel.counters.items():
         yield name, value, COUNTERS[name].unit, COUNTERS[name].doc
     for name, value in kernel.unit_instructions.items():
