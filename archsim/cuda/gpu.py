@@ -14,6 +14,7 @@ from archsim.cuda.device import Device
 from archsim.cuda.recording import Recorder
 from archsim.cuda.server import Gpu, LaunchOutcome, LaunchRequest
 from archsim.emulator import DeviceMemory, Machine
+from archsim.errors import ArchsimError
 
 # Copies that a trace records: kind of the runtime's call -> event name. Host-to-host copies don't concern the GPU.
 _EVENTS = {"memcpy_h2d": True, "memcpy_d2h": False, "memcpy_d2d": True, "memset": True}
@@ -69,7 +70,6 @@ class EmulatedGpu(Gpu):
 
     def launch(self, request: LaunchRequest) -> LaunchOutcome:
         """Run a kernel; recorded when selected. Raises EmulationError."""
-        info = request.kernel.info
         index = self.launches
         self.launches += 1
         sample = self.recorder.selection.sample_every
@@ -95,9 +95,10 @@ class EmulatedGpu(Gpu):
                 progress=self._progress_of(request.name, described.num_ctas),
                 cooperative=request.cooperative,
             )
-        finally:
-            printed = "".join(self._printed).encode("utf-8", "surrogateescape")
-            self._printed.clear()
+        except ArchsimError:
+            print(self._take_printed().decode("utf-8", "replace"), end="", flush=True)  # a faulting kernel's last words
+            raise
+        printed = self._take_printed()
         if writer is not None:
             writer.end(replace(writer.launch, thread_instructions=result.thread_instructions))
             self.recorder.instructions += result.warp_instructions
@@ -105,9 +106,18 @@ class EmulatedGpu(Gpu):
         self.thread_instructions += result.thread_instructions
         return LaunchOutcome(self.time_ns(), printed)
 
+    def _take_printed(self) -> bytes:
+        text = "".join(self._printed).encode("utf-8", "surrogateescape")
+        self._printed.clear()
+        return text
+
     def _progress_of(self, name: str, ctas: int) -> Callable[[int, int], None] | None:
         report = self.progress
         return None if report is None else lambda done, _: report(name, done, ctas)
+
+    def set_stack(self, nbytes: int) -> None:
+        """Stack of each thread."""
+        self.machine.stack_bytes = nbytes
 
     def event(self, kind: str, stream_id: int, dst: int, src: int, nbytes: int) -> None:
         """A copy or fill, noted in the trace: (kind, device address, bytes)."""

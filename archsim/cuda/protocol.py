@@ -35,6 +35,7 @@ class Op(enum.IntEnum):
     FUNC_SET = 13
     UNSUPPORTED = 14
     RESET = 15
+    LIMIT = 16
 
 
 class CudaError(enum.IntEnum):
@@ -78,6 +79,7 @@ GLOBAL_REPLY = struct.Struct("<QQ")
 LAUNCH = struct.Struct("<II9IIQ")  # kernel, stream, grid, block, cluster, cooperative, dynamic shared bytes
 EVENT = struct.Struct("<IIQQQ")  # kind, stream, dst, src, bytes
 OCCUPANCY = struct.Struct("<IIQII")  # kernel, block, shared, cluster, query
+LIMIT = struct.Struct("<IIQ")  # cudaLimit, 0, value
 FUNC_SET = struct.Struct("<Iii")  # kernel, attribute, value
 
 EVENT_NAMES = ("memcpy_h2h", "memcpy_h2d", "memcpy_d2h", "memcpy_d2d", "memcpy_default", "memset")

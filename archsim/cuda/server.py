@@ -22,6 +22,8 @@ from archsim.errors import ArchsimError, EmulationError
 _MAX_ALIGN = 4096
 _MAX_DYNAMIC_SHARED = 8  # cudaFuncAttributeMaxDynamicSharedMemorySize
 _NON_PORTABLE_CLUSTER = 14
+_STACK_LIMIT = 0  # cudaLimitStackSize
+_MAX_STACK_BYTES = 512 * 1024  # CUDA C Programming Guide: local memory per thread
 
 
 @dataclass
@@ -80,6 +82,10 @@ class Gpu:
         """A copy or fill that the program made in device memory."""
         raise NotImplementedError
 
+    def set_stack(self, nbytes: int) -> None:
+        """Stack bytes of a thread, for kernels whose need the compiler does not know (cudaLimitStackSize)."""
+        raise NotImplementedError
+
 
 class Session:
     """The state of one captured process."""
@@ -108,6 +114,7 @@ class Session:
             Op.FUNC_SET: self._func_set,
             Op.UNSUPPORTED: self._unsupported,
             Op.RESET: self._reset,
+            Op.LIMIT: self._limit,
         }
 
     def handle(self, op: int, body: bytes) -> tuple[int, bool, bytes]:
@@ -182,6 +189,14 @@ class Session:
         self.close()
         self._modules.clear()
         self._kernels.clear()
+        return b""
+
+    def _limit(self, body: bytes) -> bytes:
+        limit, _, value = p.LIMIT.unpack(body)
+        if limit == _STACK_LIMIT:
+            if value > _MAX_STACK_BYTES:
+                raise CallError(CudaError.INVALID_VALUE)
+            self.gpu.set_stack(value)
         return b""
 
     def _unsupported(self, body: bytes) -> bytes:

@@ -29,6 +29,7 @@ extern cudaError_t cudaStreamCreate(void **), cudaStreamDestroy(void *), cudaStr
 extern cudaError_t cudaEventElapsedTime(float *, void *, void *), cudaGraphCreate(void **, unsigned), cudaDeviceGetAttribute(int *, int, int), cudaGetDeviceProperties(void *, int);
 extern cudaError_t cudaFuncGetAttributes(void *, const void *), cudaFuncSetAttribute(const void *, int, int), cudaPointerGetAttributes(void *, const void *);
 extern cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *, const void *, int, size_t), cudaSetDevice(int);
+extern cudaError_t cudaDeviceSetLimit(int, size_t), cudaDeviceGetLimit(size_t *, int);
 extern const char *cudaGetErrorName(cudaError_t), *cudaGetErrorString(cudaError_t);
 
 static struct { uint32_t magic; uint16_t version, header; uint64_t bytes; unsigned char entry[64]; unsigned char elf[16]; } fatbin = {
@@ -192,6 +193,10 @@ static void run_queries(void) {
     printf("%d\n", value);
     SHOW(cudaFuncSetAttribute(&host_stub, 8, 200000));
     SHOW(cudaFuncSetAttribute(&host_stub, 8, 300000));
+    SHOW(cudaDeviceSetLimit(0, 4096));
+    SHOW(cudaDeviceSetLimit(0, 1 << 20));
+    SHOW(cudaDeviceGetLimit(&total, 0));
+    printf("%zu\n", total);
     SHOW(cudaGraphCreate(NULL, 0));
     SHOW(cudaGraphCreate(NULL, 0));
 }

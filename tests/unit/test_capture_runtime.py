@@ -85,6 +85,9 @@ class FakeGpu(Gpu):
         self.memory.view(self.counter, 4).view(np.int32)[:] += 1
         return LaunchOutcome(2_000_000 * len(self.launches), b"")
 
+    def set_stack(self, nbytes: int) -> None:
+        self.stack = nbytes
+
     def event(self, kind: str, stream_id: int, dst: int, src: int, nbytes: int) -> None:
         self.events.append((kind, nbytes))
 
@@ -164,13 +167,14 @@ def test_events_give_emulated_time(host_program, capfd):
 
 
 def test_queries_describe_the_chosen_machine(host_program, capfd):
-    lines, _, _, server = run(host_program, "queries", capfd)
+    lines, gpu, _, server = run(host_program, "queries", capfd)
     ok, missing = "cudaSuccess", "cudaErrorNotSupported"
     occupancy = 8  # 2048 threads of an H100 SM / 256; 32 registers and 1.5 KiB of shared memory allow it
     assert lines == [
         ok, "132", ok, "archsim h100_sxm (emulated)|9", ok, "1", ok, "512 32", ok, str(occupancy), ok,
-        "cudaErrorInvalidValue", missing, missing,
+        "cudaErrorInvalidValue", ok, "cudaErrorInvalidValue", ok, "4096", missing, missing,
     ]  # fmt: skip
+    assert gpu.stack == 4096
     assert server.unsupported == {"cudaGraphCreate": 1}
 
 

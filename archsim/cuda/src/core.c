@@ -288,6 +288,25 @@ int as_reset(void) {
     return error;
 }
 
+/* ---- limits, by cudaLimit number: stack, printf buffer, malloc heap, sync depth, pending launches, L2 fetch, persisting L2 ---- */
+
+static size_t limits[] = {1024, 1 << 20, 8 << 20, 2, 2048, 64, 0}; /* documented defaults */
+#define LIMITS ((int)(sizeof limits / sizeof *limits))
+
+int as_limit_get(int limit, size_t *value) {
+    if (!value || limit < 0 || limit >= LIMITS) return AS_INVALID_VALUE;
+    *value = limits[limit];
+    return as_enter();
+}
+
+int as_limit_set(int limit, size_t value) {
+    if (limit < 0 || limit >= LIMITS) return AS_INVALID_VALUE;
+    struct { uint32_t limit, pad; uint64_t value; } request = {(uint32_t)limit, 0, value};
+    int error = as_request(AS_OP_LIMIT, &request, sizeof request, NULL, 0, NULL);
+    if (!error) limits[limit] = value;
+    return error;
+}
+
 __attribute__((destructor)) static void leave(void) {
     if (connection >= 0 && owner == getpid()) as_flush();
 }

@@ -52,7 +52,7 @@ enum {
     AS_OP_FUNC_SET = 13,
     AS_OP_UNSUPPORTED = 14,
     AS_OP_RESET = 15,
-    AS_OP_KERNEL_COUNT = 16,
+    AS_OP_LIMIT = 16,
 };
 
 enum { AS_DEVICE = 1, AS_MANAGED = 2, AS_PINNED = 3, AS_MIRROR = 4, AS_VARIABLE = 5 };
@@ -108,6 +108,8 @@ void as_text(const void *data, size_t bytes); /* device printf output, kept unti
 void as_flush(void);
 void as_set_now(uint64_t ns);
 int as_reset(void);
+int as_limit_get(int limit, size_t *value);
+int as_limit_set(int limit, size_t value);
 uint32_t as_generation(void); /* grows with every reset: modules of an older generation are gone */
 
 /* map.c: pointer -> pointer hash map */

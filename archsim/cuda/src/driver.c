@@ -109,19 +109,8 @@ CUresult cuCtxSynchronize(void) { as_flush(); return as_enter(); }
 CUresult cuCtxSetCacheConfig(int config) { (void)config; return as_enter(); }
 CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) { if (least) *least = 0; if (greatest) *greatest = -5; return as_enter(); }
 
-static size_t limits[] = {1024, 1 << 20, 8 << 20, 2, 2048, 64, 0};
-
-CUresult cuCtxGetLimit(size_t *value, int limit) {
-    if (!value || limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) return AS_INVALID_VALUE;
-    *value = limits[limit];
-    return as_enter();
-}
-
-CUresult cuCtxSetLimit(int limit, size_t value) {
-    if (limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) return AS_INVALID_VALUE;
-    limits[limit] = value;
-    return as_enter();
-}
+CUresult cuCtxGetLimit(size_t *value, int limit) { return as_limit_get(limit, value); }
+CUresult cuCtxSetLimit(int limit, size_t value) { return as_limit_set(limit, value); }
 
 CUresult cuGetErrorString(int error, const char **text) { return text && (*text = as_error_string(error)) ? AS_OK : AS_INVALID_VALUE; }
 

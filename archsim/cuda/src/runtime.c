@@ -334,19 +334,8 @@ cudaError_t cudaDeviceGetCacheConfig(int *config) { if (config) *config = 0; CAL
 cudaError_t cudaDeviceSetSharedMemConfig(int config) { (void)config; CALL(as_enter()); }
 cudaError_t cudaDeviceGetSharedMemConfig(int *config) { if (config) *config = 1; CALL(config ? as_enter() : AS_INVALID_VALUE); }
 
-static size_t limits[] = {1024, 1 << 20, 8 << 20, 2, 2048, 64, 0}; /* documented defaults: stack, printf fifo, malloc heap, sync depth, ... */
-
-cudaError_t cudaDeviceGetLimit(size_t *value, int limit) {
-    if (!value || limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) CALL(AS_INVALID_VALUE);
-    *value = limits[limit];
-    CALL(as_enter());
-}
-
-cudaError_t cudaDeviceSetLimit(int limit, size_t value) {
-    if (limit < 0 || limit >= (int)(sizeof limits / sizeof *limits)) CALL(AS_INVALID_VALUE);
-    limits[limit] = value;
-    CALL(as_enter());
-}
+cudaError_t cudaDeviceGetLimit(size_t *value, int limit) { CALL(as_limit_get(limit, value)); }
+cudaError_t cudaDeviceSetLimit(int limit, size_t value) { CALL(as_limit_set(limit, value)); }
 
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
     if (least) *least = 0;
