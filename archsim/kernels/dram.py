@@ -392,7 +392,7 @@ def advance(d, c, until, keep):
     while ch["arrivals"] > keep and ch["done"] < room:
         now = ch["now"]
         t, key, b, do, i = scan(d, c, now)
-        choose = ch["stale"] >= 0 and t > now
+        choose = 0 <= ch["stale"] <= t
         if choose and ch["stale"] >= until:
             break
         while True:
