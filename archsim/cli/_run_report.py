@@ -176,8 +176,9 @@ def _summary_rows(k: KernelResult, config: Any, d: dict[str, float | None]) -> I
     yield "unit utilisation", _percent(d["issue_utilisation"]), "issue; " + ", ".join(used)
     yield "L0 I-cache hits", _percent(d["l0i_hit_rate"]), f"{k.counters['l0_misses']:,} lines missed"
     yield "L1 I-cache hits", _percent(d["l1i_hit_rate"]), f"{k.counters['l1i_misses']:,} lines from L2"
-    if d["vl_hit_rate"] is not None:
-        yield "constant (LDC) hits", _percent(d["vl_hit_rate"]), f"{k.counters['vl_misses']:,} missed"
+    for cache, what in (("fl", "constant operand"), ("vl", "constant (LDC)")):
+        if d[f"{cache}_hit_rate"] is not None:
+            yield f"{what} hits", _percent(d[f"{cache}_hit_rate"]), f"{k.counters[f'{cache}_misses']:,} missed"
     yield from _memory_rows(k, d)
 
 

@@ -43,7 +43,7 @@ _ROWS = (
     ("prefetches", "lines", "lines that the prefetchers asked of L1"),
     ("l1i_hits", "lines", "instruction lines found in the L1 instruction/constant cache"),
     ("l1i_misses", "lines", "instruction lines asked of L2"),
-    ("fl_hits", "accesses", "constant operands of fixed-latency instructions found in the FL constant cache"),
+    ("fl_hits", "accesses", "constant operands of fixed-latency instructions read from the FL caches at issue"),
     ("fl_misses", "lines", "constant lines that the FL constant caches asked of L1"),
     ("vl_hits", "accesses", "LDC found in the VL constant cache"),
     ("vl_misses", "accesses", "LDC not found in the VL constant cache"),

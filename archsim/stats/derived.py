@@ -96,6 +96,11 @@ def _l1d_hit(k: KernelLike, config: Any) -> Value:
     return ratio(hits, hits + c["load_sector_misses"])
 
 
+def _fl_hit(k: KernelLike, config: Any) -> Value:
+    reads = k.counters["fl_hits"]
+    return ratio(max(reads - k.counters["fl_misses"], 0), reads)
+
+
 def _conflicts(k: KernelLike, config: Any) -> Value:
     c = k.counters
     return float(c["shared_wavefronts"] - c["shared_ideal_wavefronts"]) if c["shared_wavefronts"] else None
@@ -132,6 +137,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[KernelLike, Any], Value]], ...] = (
      _counter_ratio("l0_hits", "l0_hits", "prefetch_hits", "l0_misses")),
     ("l1i_hit_rate", "fraction", "instruction lines found in the L1 instruction cache",
      _counter_ratio("l1i_hits", "l1i_hits", "l1i_misses")),
+    ("fl_hit_rate", "fraction", "constant operands for which no line was asked of L1, of those read at issue", _fl_hit),
     ("vl_hit_rate", "fraction", "LDC found in the VL constant cache",
      _counter_ratio("vl_hits", "vl_hits", "vl_misses")),
     ("rfc_hit_rate", "fraction", "source registers served by the register-file cache",
