@@ -87,13 +87,16 @@ class Recorder:
         self.selection = selection or Selection()
         self.recorded = 0
         self.instructions = 0  # warp-instructions recorded
+        self._programs: dict[int, tuple[int, Program]] = {}  # by identity; holding them keeps the identity valid
 
     def begin(self, index: int, program: Program, launch: LaunchInfo) -> Any | None:
         """A KernelWriter, or None when this launch is not recorded."""
         if self.writer is None or not self.selection.takes(index, program.name):
             return None
         self.recorded += 1
-        return self.writer.begin_kernel(self.writer.add_program(program, memory_records(program)), launch)
+        if id(program) not in self._programs:
+            self._programs[id(program)] = (self.writer.add_program(program, memory_records(program)), program)
+        return self.writer.begin_kernel(self._programs[id(program)][0], launch)
 
     def event(self, kind: str, *values: int) -> None:
         """A copy or fill, in program order with the launches."""

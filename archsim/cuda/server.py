@@ -96,6 +96,7 @@ class Session:
         self.faults = faults
         self.sticky: CudaError | None = None
         self._allocations: dict[int, int] = {}
+        self._used_bytes = 0
         self._modules: list[Any] = []
         self._kernels: list[LoadedKernel] = []
         self._actions: dict[Op, Callable[[bytes], bytes]] = {
@@ -139,6 +140,7 @@ class Session:
             with contextlib.suppress(ArchsimError):
                 self.gpu.memory.free(address)
         self._allocations.clear()
+        self._used_bytes = 0
 
     # ---- device and memory ----
 
@@ -158,26 +160,27 @@ class Session:
 
     def _alloc(self, body: bytes) -> bytes:
         nbytes, _, align = p.ALLOC.unpack(body)
-        used = sum(self._allocations.values())
-        if nbytes > self.gpu.device.memory_bytes - used:
+        if nbytes > self.gpu.device.memory_bytes - self._used_bytes:
             raise CallError(CudaError.OUT_OF_MEMORY)
         try:
             address = self.gpu.memory.alloc(nbytes, align=min(align, _MAX_ALIGN))
         except (ArchsimError, MemoryError):
             raise CallError(CudaError.OUT_OF_MEMORY) from None
         self._allocations[address] = nbytes
+        self._used_bytes += nbytes
         return p.U64.pack(address)
 
     def _free(self, body: bytes) -> bytes:
         (address,) = p.U64.unpack(body)
-        if self._allocations.pop(address, None) is None:
+        if address not in self._allocations:
             raise CallError(CudaError.INVALID_VALUE)
+        self._used_bytes -= self._allocations.pop(address)
         self.gpu.memory.free(address)
         return b""
 
     def _mem_info(self, body: bytes) -> bytes:
         total = self.gpu.device.memory_bytes
-        return struct.pack("<QQ", total - sum(self._allocations.values()), total)
+        return struct.pack("<QQ", total - self._used_bytes, total)
 
     def _event(self, body: bytes) -> bytes:
         kind, stream, dst, src, nbytes = p.EVENT.unpack(body)

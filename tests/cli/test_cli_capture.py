@@ -190,6 +190,86 @@ def test_a_source_file_is_compiled_first(tmp_path, capfd, monkeypatch):
     assert "undeclared" in capfd.readouterr().err
 
 
+SEPARATE = {
+    "main.cu": r"""
+#include <cstdio>
+extern __device__ int counter;
+__device__ float helper(float x);
+static __global__ void k(float* x) { x[threadIdx.x] = helper(x[threadIdx.x]); if (threadIdx.x == 0) counter = 5; }
+void from_other_file(float* x);
+int read_counter();
+int main() {
+    float* x;
+    cudaMallocManaged(&x, 128);
+    for (int i = 0; i < 32; i++) x[i] = i;
+    k<<<1, 32>>>(x);
+    from_other_file(x);
+    cudaDeviceSynchronize();
+    printf("%g %d %s\n", x[31], read_counter(), cudaGetErrorName(cudaGetLastError()));
+}
+""",
+    "other.cu": r"""
+__device__ int counter;
+__device__ float helper(float x) { return x + 1; }
+static __global__ void k(float* x) { x[threadIdx.x] *= 2; if (threadIdx.x == 0) counter++; }
+void from_other_file(float* x) { k<<<1, 32>>>(x); }
+int read_counter() { int v = -1; cudaMemcpyFromSymbol(&v, counter, 4); return v; }
+""",
+}
+
+
+@pytest.mark.parametrize("arch", [75, 90])
+def test_separately_compiled_files(tmp_path, capfd, arch):
+    for name, text in SEPARATE.items():
+        (tmp_path / name).write_text(text)
+    sources = [tmp_path / name for name in SEPARATE]
+    options = ["-rdc=true", "-cudart", "shared", f"-arch=sm_{arch}", "-o", tmp_path / "rdc"]
+    subprocess.run([find_tool("nvcc"), *options, *sources], check=True)
+    assert main(["capture", "--functional-only", str(tmp_path / "rdc")]) == 0
+    assert capfd.readouterr().out == "64 6 cudaSuccess\n"
+
+
+EARLY = r"""
+#include <cstdio>
+struct Early { Early(); } early;
+__global__ void increment(int* p) { atomicAdd(p, 1); }
+__managed__ int total;
+int* device;
+Early::Early() {
+    cudaMalloc(&device, 4);
+    cudaMemset(device, 0, 4);
+    increment<<<1, 32>>>(device);
+    cudaGetLastError();
+}
+int main() {
+    int v;
+    total = 3;
+    increment<<<2, 32>>>(device);
+    increment<<<1, 1>>>(&total);
+    cudaMemcpy(&v, device, 4, cudaMemcpyDeviceToHost);
+    printf("%s %d %s\n", v == 96 || v == 64 ? "ok" : "wrong", total, cudaGetErrorName(cudaGetLastError()));
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-default-stream", "per-thread"],
+        ["-Xlinker", "-z,now"],
+        ["-D__NV_LEGACY_LAUNCH", "-Xcompiler", "-D__NV_LEGACY_LAUNCH"],
+        ["-Xlinker", "--disable-new-dtags,-rpath,/nowhere"],
+    ],
+    ids=["per-thread stream", "bound at start", "legacy launch", "DT_RPATH"],
+)
+def test_host_code_variants_and_launches_from_constructors(tmp_path, capfd, options):
+    (tmp_path / "early.cu").write_text(EARLY)
+    command = [find_tool("nvcc"), "-cudart", "shared", "-arch=sm_86", *options, "-o", tmp_path / "early"]
+    subprocess.run([*command, tmp_path / "early.cu"], check=True)
+    assert main(["capture", "--functional-only", str(tmp_path / "early")]) == 0
+    assert capfd.readouterr().out == "ok 4 cudaSuccess\n"
+
+
 @pytest.mark.parametrize("arch", [75, 86, 90])
 @pytest.mark.parametrize("name", ["overlap_streams", "managed_reduce", "separable_filter"])
 def test_sample_programs_pass_their_own_checks(name, arch, capfd):
