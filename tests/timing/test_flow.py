@@ -155,3 +155,18 @@ def test_result_is_the_same_every_time() -> None:
     assert first.counters == second.counters
     assert first.stalls == second.stalls
     assert (first.result.log == second.result.log).all()
+
+
+@pytest.mark.parametrize("passes", [1300, 4000])
+def test_streams_longer_than_a_segment(passes: int) -> None:
+    """Warps of several trace segments (4096 instructions each): nothing is lost or late between them."""
+    k = KernelBuilder(86)
+    with k.loop(passes, stall=1):
+        k.add("FADD R1, R2, R5")
+        k.add("LDS R8, [R2]", write=0, stall=2, address=lambda cta, warp, i: (4 * i % 1024, 4))
+        k.add("FADD R9, R8, R8", wait=(0,))
+    p = run_probe(k, overrides=WARM, block=64, shared_bytes=4096, log_entries=1 << 18)
+    assert p.counters["shared_loads"] == 2 * passes
+    assert p.counters["taken_branches"] == 2 * (passes - 1)
+    period = p.issue(0, occurrence=1) - p.issue(0)
+    assert p.issue(0, occurrence=passes - 1) - p.issue(0) == period * (passes - 1)
