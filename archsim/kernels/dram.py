@@ -410,7 +410,8 @@ def advance(d, c, until, keep):
             now = max(now, e)
             ch["now"] = now
             b2 = enter(d, c, now)
-            if not choose and set_mode(d, c):
+            if (not choose and set_mode(d, c)) or b2 == b:
+                # (a new row hit may take away the precharge that was the bank's next command)
                 t, key, b, do, i = scan(d, c, now)
             elif b2 >= 0:
                 t2, key2, slot2 = best_of(d, c, b2, now)
