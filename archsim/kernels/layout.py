@@ -19,6 +19,7 @@ REGISTER_WORDS = 6  # 336 register ids in 64-bit words, the sign bit unused: 63 
 IDS_PER_WORD = 56
 MAX_IBUFFER = 16
 MAX_BARRIERS = 16
+MISS_NODES = 640  # that one instruction can take: LDL.128 touches 128 lines, each with a miss and waits for others (5)
 MAX_GROUPS = 8  # LDGSTS groups of one warp that may be open
 
 # Execution units, numbered like archsim.isa.tables.Unit.

@@ -25,6 +25,7 @@ from archsim.kernels.layout import (
     KIND_STORE,
     LOG_ACCEPT,
     LOG_READ,
+    MISS_NODES,
     NO_SB,
     REQ_ATOMIC,
     REQ_CONST,
@@ -146,7 +147,7 @@ def _backed_up(m, s, now):
     """No room for another instruction: pending-request table, miss nodes or the queue of the data stage are full."""
     p = m.par[0]
     sm = m.sm[s]
-    return sm["prt_free_count"] < 1 or sm["mshr_free_count"] < 72 or sm["data_free_x4"] - 4 * now > 4 * p["prt"]
+    return sm["prt_free_count"] < 1 or sm["mshr_free_count"] < MISS_NODES or sm["data_free_x4"] - 4 * now > 4 * p["prt"]
 
 
 @jit

@@ -157,7 +157,7 @@ def _memory_parameters(config: MachineConfig, carveout: int) -> dict[str, int]:
         "shared_conflict": config.sm.shared.conflict_cycles,
         "data_bytes_per_cycle": config.l1d.bytes_per_cycle,
         "tag_quarters": unit.extra_line_quarter_cycles,
-        "l1_mshrs": config.l1d.mshr_entries * WAITER_NODES_PER_MSHR,
+        "l1_mshrs": config.l1d.mshr_entries * WAITER_NODES_PER_MSHR + lay.MISS_NODES,
         "l1_sets": config.l1d.sets,
         "l1_lines": lines,
         "l1_buckets": 1 << max(4, (lines - 1).bit_length()),
