@@ -62,7 +62,9 @@ def compare(folder: Path = REFERENCE) -> Iterator[Row]:
         refresh = "none" if row["refresh"] == "none" else "all_bank"
         config = load_dram(HERE / "dram" / f"{RAMULATOR[row['config']]}.yaml", {"controller.refresh": refresh})
         result = run_decoded(requests(folder, row["trace"], config, 1), config, log=4000)
-        yield Row("Ramulator 2.1", row["config"], refresh, row["trace"], float(row["cycles"]), result.last_admit_cycle, result)
+        yield Row(
+            "Ramulator 2.1", row["config"], refresh, row["trace"], float(row["cycles"]), result.last_admit_cycle, result
+        )
     for row in csv.DictReader((folder / "results" / "dramsim3_results.csv").open()):
         if row["config"] not in DRAMSIM3:
             continue

@@ -195,8 +195,12 @@ def _parameters(
     p["banks"], p["levels"], p["columns"], p["commands"] = config.banks, len(nodes), columns, commands
     p["scopes"], p["banks_per_scope"], p["scope_level"] = scopes, config.banks // scopes, scope_level
     p["read_capacity"], p["write_capacity"] = c.read_queue, c.write_queue
-    p["read_latency"] = ticks(table.value(config.read_latency, "read_latency")) + ticks(max(config.commands[layout.RD].clocks - 1, 0))
-    p["write_latency"] = ticks(table.value(config.write_latency, "write_latency")) + ticks(max(config.commands[layout.WR].clocks - 1, 0))
+    p["read_latency"] = ticks(table.value(config.read_latency, "read_latency")) + ticks(
+        max(config.commands[layout.RD].clocks - 1, 0)
+    )
+    p["write_latency"] = ticks(table.value(config.write_latency, "write_latency")) + ticks(
+        max(config.commands[layout.WR].clocks - 1, 0)
+    )
     p["burst"] = ticks(float(timing["nBL"]))
     p["forward_writes"], p["serial_arrivals"] = int(c.forward_writes), int(c.serial_arrivals)
     p["refresh"] = _REFRESH[c.refresh]

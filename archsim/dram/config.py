@@ -26,7 +26,17 @@ _TOP = {
     "preset", "ticks_per_clock", "transfers_per_clock", "refresh_scope", "read_latency", "write_latency", "mapping",
     "xor", "channels", "controller", "power",
 }  # fmt: skip
-_ORGANIZATION = {"pseudochannel", "rank", "bankgroup", "bank", "rows", "columns", "width_bits", "burst_length", "devices"}
+_ORGANIZATION = {
+    "pseudochannel",
+    "rank",
+    "bankgroup",
+    "bank",
+    "rows",
+    "columns",
+    "width_bits",
+    "burst_length",
+    "devices",
+}
 _COMMAND = {"clocks", "bus", "scope", "align", "doc"}
 
 
@@ -318,7 +328,9 @@ def _commands(tree: Mapping[str, Any], where: str) -> tuple[Command, ...]:
         scope = v.get("scope", "bank")
         if scope not in LEVELS:
             raise ConfigError(f"{where}: commands.{name}.scope: {scope!r} is not a level ({', '.join(LEVELS)})")
-        found[name] = Command(name, float(v.get("clocks", 1)), str(v.get("bus", "command")), scope, bool(v.get("align", False)))
+        found[name] = Command(
+            name, float(v.get("clocks", 1)), str(v.get("bus", "command")), scope, bool(v.get("align", False))
+        )
     return tuple(found.values())
 
 

@@ -1,4 +1,4 @@
-"""Latency expressions of DRAM tables: arithmetic on named parameters, e.g. ``max(4, ns(5))`` or ``nCL + nBL + 2 - nCWL``."""
+"""Latency expressions of DRAM tables: arithmetic on named parameters, e.g. ``max(4, ns(5))`` or ``nCL + nBL + 2``."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def evaluate(expression: object, names: Mapping[str, Number], where: str, clock_
         raise ConfigError(f"{where}: {expression!r}: {error}") from None
 
 
-def resolve(table: Mapping[str, object], given: Mapping[str, Number], where: str, clock_ps: Number) -> dict[str, Number]:
+def resolve(
+    table: Mapping[str, object], given: Mapping[str, Number], where: str, clock_ps: Number
+) -> dict[str, Number]:
     """Evaluate parameters that may refer to each other, in any order. ConfigError on unknown names and on cycles."""
     known: dict[str, Number] = dict(given)
     pending = dict(table)

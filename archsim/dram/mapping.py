@@ -17,7 +17,15 @@ import numpy as np
 from archsim.dram.config import DramConfig
 from archsim.errors import ConfigError
 
-FIELDS = {"Ch": "channel", "Pc": "pseudochannel", "Ra": "rank", "Bg": "bankgroup", "Ba": "bank", "Ro": "row", "Co": "column"}
+FIELDS = {
+    "Ch": "channel",
+    "Pc": "pseudochannel",
+    "Ra": "rank",
+    "Bg": "bankgroup",
+    "Ba": "bank",
+    "Ro": "row",
+    "Co": "column",
+}
 _LETTERS = {"D": "Ch", "P": "Pc", "K": "Ra", "G": "Bg", "B": "Ba", "R": "Ro", "C": "Co", "S": "S"}
 _PART = re.compile(r"(Ch|Pc|Ra|Bg|Ba|Ro|Co)(\d*)")
 
@@ -32,7 +40,7 @@ class Mapping:
     sizes: dict[str, int]
 
     def decode(self, address: np.ndarray) -> dict[str, np.ndarray]:
-        """Fields of byte addresses (int64 arrays of the same shape); the row takes what is left on top, modulo its size."""
+        """Fields of byte addresses (int64 arrays of the same shape); addresses beyond the capacity wrap around."""
         rest = np.asarray(address, np.uint64) // np.uint64(self.offset_bytes)
         fields = {name: np.zeros(rest.shape, np.int64) for name in FIELDS.values()}
         for name, size, weight in self.parts:
@@ -104,14 +112,17 @@ def _order_parts(text: str) -> list[tuple[str, int]]:
     """(field, bits or 0) from the least significant up."""
     found = _PART.findall(text)
     if "".join(name + digits for name, digits in found) != text or not found:
-        raise ConfigError(f"mapping {text!r}: expected fields {', '.join(FIELDS)} with optional bit counts, or a bit string")
+        raise ConfigError(
+            f"mapping {text!r}: expected fields {', '.join(FIELDS)} with optional bit counts, or a bit string"
+        )
     return [(FIELDS[name], 1 << int(digits) if digits else 0) for name, digits in reversed(found)]
 
 
 def _bit_parts(text: str) -> list[tuple[str, int]]:
     letters = [c for c in reversed(text) if c not in ".;"]
     return [
-        ("S" if letter == "S" else FIELDS[_LETTERS[letter]], 1 << len(list(group))) for letter, group in groupby(letters)
+        ("S" if letter == "S" else FIELDS[_LETTERS[letter]], 1 << len(list(group)))
+        for letter, group in groupby(letters)
     ]
 
 

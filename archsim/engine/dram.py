@@ -217,7 +217,10 @@ def _result(requests: Requests, dram: CompiledDram, state: Dram, done: Ints) -> 
     bank_data = (state.bank["reads"] + state.bank["writes"]) * int(dram.par[0]["burst"])
     open_ticks = state.bank["open_ticks"] + np.where(state.bank["row"] >= 0, end - state.bank["opened"], 0)
     state_ns = _state_times(dram, state, end)
-    total = {kind: int(channel[f"read_{kind}"].sum() + channel[f"write_{kind}"].sum()) for kind in ("hits", "misses", "conflicts")}
+    total = {
+        kind: int(channel[f"read_{kind}"].sum() + channel[f"write_{kind}"].sum())
+        for kind in ("hits", "misses", "conflicts")
+    }
     return DramResult(
         config=config,
         requests=requests.time_cycles.size,

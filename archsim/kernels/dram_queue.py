@@ -190,7 +190,7 @@ def next_arrival(d, c):
 
 @leaf
 def admit(d, c, now):
-    """Move the head of the arrival queue into its bank's list; returns the bank, or -1 if a waiting write answered it."""
+    """Move the head of the arrival queue into its bank's list; returns the bank, or -1 if a waiting write answers."""
     ch = d.channel[c]
     a = d.arrival[c, ch["arrival_head"]]
     head = ch["arrival_head"] + 1

@@ -61,7 +61,7 @@ def run_window(d, c, until, time, bank, row, column, write, first, done_time, ad
 
 
 def probe_earliest(d, c, b, command, scoped, now):
-    """First tick from ``now`` on at which ``command`` may go to bank ``b`` (``scoped``: to all banks of scope ``b``)."""
+    """First tick from ``now`` on at which ``command`` may go to bank ``b`` (``scoped``: to the banks of scope ``b``)."""
     if scoped:
         return earliest_scope(d, c, b, command, now)
     return earliest(d, c, b, command, now)

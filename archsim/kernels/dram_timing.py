@@ -1,4 +1,4 @@
-"""Command timing: when a command may go out, and what it forbids afterwards. Everything comes from the compiled table."""
+"""Command timing: when a command may go out, and what it forbids afterwards, as the compiled table says."""
 
 from archsim.kernels.dram_layout import leaf
 from archsim.kernels.layout import jit

@@ -17,7 +17,9 @@ STANDARDS = sorted(SHEETS)
 def test_streaming_reaches_the_peak_that_refresh_leaves(standard, is_write):
     config = load_dram(standard)
     n = 40_000
-    result = run_decoded(decode(config, np.zeros(n, int), np.arange(n) * config.burst_bytes, np.full(n, is_write)), config)
+    result = run_decoded(
+        decode(config, np.zeros(n, int), np.arange(n) * config.burst_bytes, np.full(n, is_write)), config
+    )
     peak = 1 - config.timing["nRFCab"] / config.timing["nREFI"]
     assert 0.95 * peak <= result.efficiency <= 1.0
     assert result.row_hit_rate > 0.9
@@ -55,7 +57,7 @@ def test_row_conflicts_over_all_banks_are_bound_by_activates(standard):
     row_cycle = max(t["nRC"], t["nRAS"] + t["nRP"], t.get("nRCDRD", t.get("nRCD")) + t["nRTP"] + t["nRP"])
     bound = max(t["nRRDS"], t.get("nFAW", 0) / 4, row_cycle / banks, row_pins * units, t["nCCDS"])
     # On a shared command bus a column command due in the same cycle may delay one activate of four by a cycle.
-    # Where the row cycle of the banks is the bound, PRE and ACT also wait for each other on the row pins: two cycles a bank.
+    # Where the row cycle is the bound, PRE and ACT also wait for each other on the row pins: two cycles a bank.
     slack = 0.25 if one_bus else 2 / banks if bound == row_cycle / banks else 0.0
     assert 0.98 * bound <= result.cycles * units / n <= 1.02 * (bound + slack)
 
@@ -71,7 +73,9 @@ def test_an_idle_read_takes_activate_plus_column_latency(standard):
     assert result.latency_cycles[0] == rcd + column
     assert result.latency_cycles[1] == column
     pre = t["nRP"] - clocks.get("ACT", 1) + clocks.get("PRE", 1)
-    assert result.latency_cycles[2] == pytest.approx(pre + t.get("nRCDRD", t.get("nRCD")) + clocks.get("ACT", 1) - clocks.get("RD", 1) + column, abs=1)
+    assert result.latency_cycles[2] == pytest.approx(
+        pre + t.get("nRCDRD", t.get("nRCD")) + clocks.get("ACT", 1) - clocks.get("RD", 1) + column, abs=1
+    )
 
 
 def test_refresh_costs_its_share_of_the_time():

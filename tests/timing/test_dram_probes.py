@@ -1,4 +1,4 @@
-"""Issue one command, ask the earliest legal tick of the next: every pair of commands, every relation, every standard."""
+"""Issue a command, ask the earliest legal tick of the next: every pair of commands, every relation and standard."""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ def main() -> None:
     for name in ("hbm3", "gddr6", "ddr4"):
         for kind in ("stream", "random", "random 1/3 writes"):
             rate = measure(name, kind, n)
-            print(f"{name:8s} {kind:18s} {rate / 1e6:6.2f} M requests/s   {1 / rate / step:8.1f} reference steps/request")
+            print(
+                f"{name:8s} {kind:18s} {rate / 1e6:6.2f} M requests/s   {1 / rate / step:8.1f} reference steps/request"
+            )
 
 
 if __name__ == "__main__":
