@@ -1,0 +1,381 @@
+"""Control flow: splits of a warp, convergence barriers, CTA barriers (sass.md 4.8, 4.9).
+
+A warp is a set of *splits*: threads that run together at one pc. A divergent branch makes two splits of one; BSYNC,
+WARPSYNC and nothing else merge them again. Each lane keeps its own copy of the convergence registers B0..B15, so that
+sibling paths that reuse a register do not disturb each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from archsim.emulator.bits import lowest, popc32
+from archsim.emulator.records import (
+    BARRIERS,
+    F_BAD_PC,
+    F_BARRIER,
+    F_TRAP,
+    Q_WARPS,
+    R_BLOCKED,
+    R_DONE,
+    R_FAULT,
+    R_SPIN,
+    R_SYSCALL,
+    S_BAR,
+    S_BSYNC,
+    S_CLUSTER,
+    S_FREE,
+    S_RUN,
+    S_WARPSYNC,
+    SPLITS,
+    SYSCALL_BASE,
+    W_BLOCKED,
+    W_DONE,
+    W_RUN,
+)
+
+u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
+FULL = u32(0xFFFFFFFF)
+
+(FL_BRA, FL_BSSY, FL_BSYNC, FL_BREAK, FL_EXIT, FL_CALL, FL_INDIRECT, FL_CALL_ABS, FL_BAR, FL_WARPSYNC, FL_YIELD,
+ FL_BRA_DIV, FL_BRA_CONV, FL_TRAP, FL_BMOV_FROM, FL_BMOV_TO, FL_NANOSLEEP, FL_CLUSTER_ARRIVE, FL_CLUSTER_WAIT,
+ FL_ENDCOLLECTIVE, FL_COLLECTIVE) = range(21)  # fmt: skip
+(BAR_SYNC, BAR_ARV, BAR_POPC, BAR_AND, BAR_OR) = range(5)
+CONTINUE = -1
+
+
+@njit(cache=True)
+def free_split(sp: Any) -> int:
+    for i in range(SPLITS):
+        if sp[i]["state"] == S_FREE:
+            return i
+    return 0  # cannot happen: at most 32 splits
+
+
+@njit(cache=True)
+def add_split(sp: Any, pc: int, mask: Any) -> None:
+    i = free_split(sp)
+    sp[i]["pc"], sp[i]["mask"], sp[i]["state"], sp[i]["arg"] = pc, mask, S_RUN, 0
+
+
+@njit(cache=True)
+def next_split(ws: Any, sp: Any) -> int:
+    """Make the next runnable split after the current one current; R_BLOCKED or R_DONE if there is none."""
+    cur = i64(ws["split"])
+    waiting = False
+    for k in range(1, SPLITS + 1):
+        i = (cur + k) % SPLITS
+        if sp[i]["state"] == S_RUN:
+            ws["split"] = i
+            return CONTINUE
+        if sp[i]["state"] != S_FREE:
+            waiting = True
+    ws["state"] = W_BLOCKED if waiting else W_DONE
+    return R_BLOCKED if waiting else R_DONE
+
+
+@njit(cache=True)
+def merge_waiting(sp: Any, keep: int, state: int, arg: Any) -> None:
+    """Join to `keep` every split that waits at the same pc for the same thing, and let it run."""
+    pc = sp[keep]["pc"]
+    for j in range(SPLITS):
+        if j != keep and sp[j]["state"] == state and sp[j]["arg"] == arg and sp[j]["pc"] == pc:
+            sp[keep]["mask"] |= sp[j]["mask"]
+            sp[j]["state"] = S_FREE
+    sp[keep]["state"] = S_RUN
+
+
+@njit(cache=True)
+def release_converged(ws: Any, sp: Any, B: Any) -> None:
+    """Wake the splits whose BSYNC or WARPSYNC condition holds now."""
+    gone = u32(ws["exited"])
+    for i in range(SPLITS):
+        state = sp[i]["state"]
+        if state != S_BSYNC and state != S_WARPSYNC:
+            continue
+        arg = sp[i]["arg"]
+        need = u32(B[arg, lowest(u32(sp[i]["mask"]))]) if state == S_BSYNC else u32(arg)
+        here = u32(0)
+        for j in range(SPLITS):
+            if sp[j]["state"] == state and sp[j]["arg"] == arg:
+                if state == S_WARPSYNC or sp[j]["pc"] == sp[i]["pc"]:
+                    here |= u32(sp[j]["mask"])
+        if u32(need & ~gone & ~here) == u32(0):
+            merge_waiting(sp, i, state, arg)
+
+
+@njit(cache=True)
+def branch(ws: Any, sp: Any, cur: int, pc: int, target: int, active: Any, taken: Any) -> None:
+    """Lanes of `taken` go to target, the others to pc."""
+    if taken == active:
+        sp[cur]["pc"] = target
+    elif taken != u32(0):
+        rest = u32(active & ~taken)
+        if target < pc:  # stay in the loop
+            sp[cur]["pc"], sp[cur]["mask"] = target, taken
+            add_split(sp, pc, rest)
+        else:
+            sp[cur]["mask"] = rest
+            add_split(sp, target, taken)
+
+
+@njit(cache=True)
+def indirect(
+    V: Any, sp: Any, cur: int, pc: int, active: Any, m: Any, row: int, base: Any, pc_index: Any, fault: Any
+) -> int:
+    """BRX, RET, CALL R: each lane of m goes to base + its register pair; one split for each target."""
+    rest = m
+    first = True
+    stay = u32(active & ~m)
+    while rest != u32(0):
+        lane = lowest(u32(rest))
+        t = (u64(V[row + 1, lane]) << u64(32) | u64(V[row, lane])) + u64(base)
+        group = u32(0)
+        for l in range(32):
+            if rest >> u32(l) & u32(1):
+                if (u64(V[row + 1, l]) << u64(32) | u64(V[row, l])) + u64(base) == t:
+                    group |= u32(u32(1) << u32(l))
+        slot = i64(t >> u64(4))
+        if t & u64(15) or slot >= len(pc_index) or slot < 0 or pc_index[slot] < 0:
+            fault[0]["code"], fault[0]["lane"], fault[0]["address"] = F_BAD_PC, lane, t
+            return R_FAULT
+        if first:
+            sp[cur]["pc"], sp[cur]["mask"] = pc_index[slot], group
+            first = False
+        else:
+            add_split(sp, pc_index[slot], group)
+        rest = u32(rest & ~group)
+    if stay != u32(0) and not first:
+        add_split(sp, pc, stay)
+    return CONTINUE
+
+
+@njit(cache=True)
+def barrier_complete(ctx: Any, slot: int, bar: int) -> Any:
+    """True when enough threads of the CTA have arrived."""
+    need = i64(ctx.ctas[slot]["bar_need"][bar])
+    count = i64(0)
+    nw = ctx.scal[Q_WARPS]
+    for i in range(nw):
+        ws = ctx.warps[slot * nw + i]
+        live = u32(ws["exists"] & ~ws["exited"])
+        arrived = u32(ctx.bars[slot, bar, i])
+        missing = u32(live & ~arrived)
+        if need == 0:
+            if missing != u32(0):
+                return False
+        elif arrived != u32(0):
+            count += i64(32) if missing == u32(0) else i64(popc32(arrived))
+    return need == 0 or count >= need
+
+
+@njit(cache=True)
+def barrier_release(ctx: Any, slot: int, bar: int) -> None:
+    """Wake everybody who waits at the barrier and reset it."""
+    nw = ctx.scal[Q_WARPS]
+    cta = ctx.ctas[slot]
+    for i in range(nw):
+        w = slot * nw + i
+        ws, sp = ctx.warps[w], ctx.splits[w]
+        for j in range(SPLITS):
+            if sp[j]["state"] == S_BAR and i64(sp[j]["arg"]) & 255 == bar:
+                kind = i64(sp[j]["arg"]) >> 8
+                if kind == BAR_POPC:
+                    ws["bar_result"] = cta["bar_pop"][bar]
+                elif kind == BAR_AND:
+                    ws["bar_result"] = cta["bar_and"][bar]
+                elif kind == BAR_OR:
+                    ws["bar_result"] = cta["bar_or"][bar]
+                sp[j]["state"] = S_RUN
+                if ws["state"] == W_BLOCKED:
+                    ws["state"] = W_RUN
+                    ws["split"] = j
+        ctx.bars[slot, bar, i] = 0
+    cta["bar_pop"][bar], cta["bar_and"][bar], cta["bar_or"][bar] = 0, 1, 0
+    cta["bar_used"] &= ~(u32(1) << u32(bar))
+
+
+@njit(cache=True)
+def barrier_arrive(
+    ctx: Any, w: int, cur: int, kind: int, bar: int, need: int, pa: Any, m: Any
+) -> int:
+    """BAR.SYNC / .ARV / .RED by the threads of the current split."""
+    ws, sp = ctx.warps[w], ctx.splits[w]
+    slot = i64(ws["cta_slot"])
+    cta = ctx.ctas[slot]
+    if bar >= BARRIERS or need & 31:
+        ctx.fault[0]["code"], ctx.fault[0]["address"] = F_BARRIER, u64(bar)
+        return R_FAULT
+    ctx.bars[slot, bar, ws["index"]] |= m
+    cta["bar_used"] |= u32(1) << u32(bar)
+    cta["bar_need"][bar] = need
+    cta["bar_pop"][bar] += popc32(u32(pa & m))
+    if u32(pa & m) != m:
+        cta["bar_and"][bar] = 0
+    if u32(pa & m) != u32(0):
+        cta["bar_or"][bar] = 1
+    if kind != BAR_ARV:
+        sp[cur]["state"], sp[cur]["arg"] = S_BAR, bar | kind << 8
+    if barrier_complete(ctx, slot, bar):
+        barrier_release(ctx, slot, bar)
+        return CONTINUE
+    return CONTINUE if kind == BAR_ARV else next_split(ws, sp)
+
+
+@njit(cache=True)
+def recheck_barriers(ctx: Any, slot: int) -> None:
+    """After threads exited: a barrier may be complete now."""
+    used = u32(ctx.ctas[slot]["bar_used"])
+    for bar in range(BARRIERS):
+        if used >> u32(bar) & u32(1) and barrier_complete(ctx, slot, bar):
+            barrier_release(ctx, slot, bar)
+
+
+@njit(cache=True)
+def leave(ctx: Any, w: int, cur: int, m: Any) -> int:
+    """EXIT of the threads in m."""
+    ws, sp = ctx.warps[w], ctx.splits[w]
+    ws["exited"] |= m
+    sp[cur]["mask"] &= ~m
+    if sp[cur]["mask"] == u32(0):
+        sp[cur]["state"] = S_FREE
+    if ws["exited"] != ws["exists"]:
+        release_converged(ws, sp, ctx.B[w])
+    recheck_barriers(ctx, i64(ws["cta_slot"]))
+    if sp[cur]["state"] == S_RUN:
+        return CONTINUE
+    return next_split(ws, sp)
+
+
+@njit(cache=True)
+def cluster_wait(ctx: Any, w: int, cur: int) -> int:
+    """UCGABAR_WAIT: until every live warp of the cluster has arrived."""
+    ws, sp = ctx.warps[w], ctx.splits[w]
+    sp[cur]["state"] = S_CLUSTER
+    cta = ctx.ctas[ws["cta_slot"]]
+    first, size, nw = i64(cta["cluster_first"]), i64(cta["cluster_size"]), ctx.scal[Q_WARPS]
+    for i in range(first * nw, (first + size) * nw):
+        if ctx.warps[i]["state"] == W_DONE:
+            continue
+        waits = False
+        for j in range(SPLITS):
+            if ctx.splits[i][j]["state"] == S_CLUSTER:
+                waits = True
+        if not waits:
+            return next_split(ws, sp)
+    for i in range(first * nw, (first + size) * nw):
+        for j in range(SPLITS):
+            if ctx.splits[i][j]["state"] == S_CLUSTER:
+                ctx.splits[i][j]["state"] = S_RUN
+                if ctx.warps[i]["state"] == W_BLOCKED:
+                    ctx.warps[i]["state"] = W_RUN
+                    ctx.warps[i]["split"] = j
+    return CONTINUE
+
+
+@njit(cache=True)
+def converge(ctx: Any, w: int, cur: int, active: Any, m: Any, op: int, var: int, V: Any, row: int) -> int:
+    """BSSY, BSYNC, BREAK, WARPSYNC, BMOV."""
+    ws, sp, B = ctx.warps[w], ctx.splits[w], ctx.B[w]
+    if op == FL_BSSY:
+        for l in range(32):
+            if m >> u32(l) & u32(1):
+                B[var, l] = active
+    elif op == FL_BSYNC:
+        need = u32(B[var, lowest(active)] & ~ws["exited"])
+        if u32(need & ~active) != u32(0):
+            sp[cur]["state"], sp[cur]["arg"] = S_BSYNC, var
+            release_converged(ws, sp, B)
+            if sp[cur]["state"] != S_RUN:
+                return next_split(ws, sp)
+    elif op == FL_BREAK:
+        if m != u32(0):
+            of = u32(B[var, lowest(m)])
+            for l in range(32):
+                if of >> u32(l) & u32(1):
+                    B[var, l] &= ~m
+            release_converged(ws, sp, B)
+    elif op == FL_WARPSYNC or op == FL_COLLECTIVE:
+        need = FULL if var else (u32(V[row, lowest(m)]) if m != u32(0) else u32(0))
+        if m != u32(0) and u32(need & ws["exists"] & ~ws["exited"] & ~active) != u32(0):
+            sp[cur]["state"], sp[cur]["arg"] = S_WARPSYNC, u32(need & ws["exists"])
+            release_converged(ws, sp, B)
+            if sp[cur]["state"] != S_RUN:
+                return next_split(ws, sp)
+    return CONTINUE
+
+
+@njit(cache=True)
+def move_barrier(V: Any, B: Any, op: int, bar: int, clear: int, row: int, dst: int, m: Any) -> None:
+    """BMOV between a convergence register and a general register."""
+    for l in range(32):
+        if m >> u32(l) & u32(1):
+            if op == FL_BMOV_FROM:
+                V[dst, l] = B[bar, l]
+                if clear:
+                    B[bar, l] = 0
+            else:
+                B[bar, l] = V[row, l]
+
+
+@njit(cache=True)
+def flow_group(ctx: Any, w: int, pc: int, active: Any, m: Any, pa: Any, ra: int, rb: int) -> int:
+    """Execute one control-flow instruction; `pc` is the following instruction, already stored in the split."""
+    ws, sp, V = ctx.warps[w], ctx.splits[w], ctx.V[w]
+    ins = ctx.code[pc - 1]
+    cur = i64(ws["split"])
+    op = i64(ins["op"])
+    var = i64(ins["var"])
+    if op == FL_BRA:
+        branch(ws, sp, cur, pc, i64(ins["target"]), active, u32(m & pa))
+    elif op == FL_BSSY or op == FL_BSYNC or op == FL_BREAK or op == FL_WARPSYNC or op == FL_COLLECTIVE:
+        return converge(ctx, w, cur, active, m, op, var, V, ra)
+    elif op == FL_EXIT:
+        m = u32(m & pa)
+        return leave(ctx, w, cur, m) if m != u32(0) else CONTINUE
+    elif op == FL_CALL:
+        branch(ws, sp, cur, pc, i64(ins["target"]), active, m)
+    elif op == FL_INDIRECT:
+        return indirect(V, sp, cur, pc, active, m, ra, ins["base"], ctx.pc_index, ctx.fault)
+    elif op == FL_CALL_ABS:
+        if m == u32(0):
+            return CONTINUE
+        lane = lowest(m)
+        t = u64(V[ra + 1, lane]) << u64(32) | u64(V[ra, lane])
+        if t < u64(SYSCALL_BASE):
+            return indirect(V, sp, cur, pc, active, m, ra, i64(0), ctx.pc_index, ctx.fault)
+        ctx.fault[0]["address"], ctx.fault[0]["mask"] = t, m
+        return R_SYSCALL
+    elif op == FL_BAR:
+        if m != u32(0):
+            lane = lowest(m)
+            need = i64(V[rb, lane]) if var & 16 else i64(0)
+            return barrier_arrive(ctx, w, cur, var & 15, i64(V[ra, lane]), need, pa, m)
+    elif op == FL_YIELD:
+        return next_split(ws, sp)
+    elif op == FL_NANOSLEEP:
+        ws["spin_count"] += 1
+        if ws["spin_count"] > 4:
+            ws["spin_count"] = 0
+            next_split(ws, sp)
+            return R_SPIN
+        return next_split(ws, sp)
+    elif op == FL_BRA_DIV or op == FL_BRA_CONV:
+        expected = u32(V[ra, 0])
+        if (active != expected) == (op == FL_BRA_DIV):
+            branch(ws, sp, cur, pc, i64(ins["target"]), active, m)
+    elif op == FL_TRAP:
+        if m != u32(0):
+            ctx.fault[0]["code"], ctx.fault[0]["lane"] = F_TRAP, lowest(m)
+            return R_FAULT
+    elif op == FL_BMOV_FROM or op == FL_BMOV_TO:
+        move_barrier(V, ctx.B[w], op, var & 31, var & 32, ra, i64(ins["dst"]), m)
+    elif op == FL_CLUSTER_WAIT:
+        return cluster_wait(ctx, w, cur)
+    return CONTINUE
+
+
+__all__ = ["W_DONE", "W_RUN"]
