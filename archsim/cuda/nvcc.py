@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from archsim.errors import IsaError, RunError
-
-_HINT = (
-    "put nvcc on PATH, or `pip install nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-runtime` "
-    "(all of one version, for example 13.0.*)"
-)
-
-
-@cache
-def find_tool(name: str) -> Path | None:
-    """``nvcc`` or ``ptxas``: from PATH, from CUDA_HOME, or from NVIDIA's wheels (nvidia/cu13/bin)."""
-    on_path = shutil.which(name)
-    if on_path:
-        return Path(on_path)
-    folders = [Path(os.environ[key]) / "bin" for key in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(key)]
-    folders.append(Path("/usr/local/cuda/bin"))
-    spec = importlib.util.find_spec("nvidia")
-    for root in (spec.submodule_search_locations or []) if spec else []:
-        folders += sorted(Path(root).glob("cu*/bin"), reverse=True)
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+from archsim.isa.tools import find_tool
 
 
 def _library_flags(nvcc: Path) -> list[str]:
@@ -54,10 +32,10 @@ def _run(command: Sequence[str], what: str) -> None:
 
 
 def _nvcc() -> Path:
-    nvcc = find_tool("nvcc")
-    if nvcc is None:
-        raise RunError(f"nvcc not found: {_HINT}")
-    return nvcc
+    try:
+        return find_tool("nvcc")
+    except IsaError as error:
+        raise RunError(str(error)) from None
 
 
 def compile_program(source: Path, arch: int, target: Path, options: Sequence[str] = ()) -> None:
@@ -96,8 +74,6 @@ def assemble_ptx(ptx: bytes, arch: int) -> bytes:
     if key in _assembled:
         return _assembled[key]
     ptxas = find_tool("ptxas")
-    if ptxas is None:
-        raise IsaError(f"the program has only PTX for sm_{arch}, and ptxas is not found: {_HINT}")
     with tempfile.TemporaryDirectory(prefix="archsim-ptx-") as folder:
         source, target = Path(folder) / "in.ptx", Path(folder) / "out.cubin"
         source.write_bytes(ptx.rstrip(b"\0"))

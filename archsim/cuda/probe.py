@@ -6,11 +6,11 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archsim.cuda.fatbin import FatbinEntry, read_entries
 from archsim.errors import IsaError, RunError
+from archsim.isa.elf import Elf, read_elf
+from archsim.isa.fatbin import FATBIN_SECTIONS, FatbinEntry, read_entries
 
-_DT_NEEDED, _DT_STRTAB, _DT_RPATH = 1, 5, 15
-_FATBIN_SECTIONS = (".nv_fatbin", "__nv_relfatbin")
+_DT_NEEDED, _DT_RPATH = 1, 15
 
 
 @dataclass(frozen=True)
@@ -63,44 +63,28 @@ def inspect(path: Path) -> Executable:
     if data[:4] != b"\x7fELF" or len(data) < 64 or data[4] != 2:
         return Executable(is_elf=False)
     try:
-        return _inspect_elf(data)
-    except (struct.error, IndexError, ValueError, OverflowError):
-        raise RunError(f"{path}: the ELF file is damaged or cut off") from None
+        return _inspect_elf(read_elf(data, str(path)))
+    except IsaError as error:
+        raise RunError(str(error)) from None
+    except (struct.error, ValueError):
+        raise RunError(f"{path}: the ELF file is damaged or cut short") from None
 
 
-def _inspect_elf(data: bytes) -> Executable:
-    sections = _sections(data)
+def _inspect_elf(elf: Elf) -> Executable:
     needed: list[str] = []
     has_rpath = False
+    sections = elf.by_name
     if ".dynamic" in sections and ".dynstr" in sections:
-        offset, size = sections[".dynamic"]
-        strings = sections[".dynstr"][0]
-        for at in range(offset, offset + size, 16):
-            tag, value = struct.unpack_from("<qQ", data, at)
+        strings = sections[".dynstr"].data
+        for tag, value in struct.iter_unpack("<qQ", sections[".dynamic"].data):
             has_rpath |= tag == _DT_RPATH
             if tag == _DT_NEEDED:
-                needed.append(_string(data, strings + value))
+                needed.append(strings[value : strings.index(b"\0", value)].decode("utf-8", "replace"))
     entries: list[FatbinEntry] = []
-    found = [name for name in _FATBIN_SECTIONS if name in sections]
+    found = [name for name in FATBIN_SECTIONS if name in sections]
     for name in found:
-        offset, size = sections[name]
         try:
-            entries += read_entries(data[offset : offset + size])
+            entries += read_entries(sections[name].data)
         except IsaError:
             continue  # only a hint for the default architecture; the loader reports damage when the code is used
     return Executable(True, tuple(needed), has_rpath, bool(found), tuple(entries))
-
-
-def _sections(data: bytes) -> dict[str, tuple[int, int]]:
-    """``{name: (file offset, bytes)}``."""
-    (table,) = struct.unpack_from("<Q", data, 40)
-    entry_bytes, count, names = struct.unpack_from("<HHH", data, 58)
-    rows = [struct.unpack_from("<IIQQQQ", data, table + i * entry_bytes) for i in range(count)]
-    if not rows:
-        return {}
-    base = rows[names][4]
-    return {_string(data, base + row[0]): (row[4], row[5]) for row in rows}
-
-
-def _string(data: bytes, at: int) -> str:
-    return data[at : data.index(b"\0", at)].decode("utf-8", "replace")

@@ -14,10 +14,10 @@ from typing import Any
 
 from archsim.cuda import protocol as p
 from archsim.cuda.device import DEFAULT_SHARED_BYTES, Device, KernelLimits
-from archsim.cuda.fatbin import ELF_MAGIC, choose, read_entries
 from archsim.cuda.nvcc import assemble_ptx
 from archsim.cuda.protocol import CallError, CudaError, Op
 from archsim.errors import ArchsimError, EmulationError
+from archsim.isa.fatbin import CONTAINER_MAGIC, ELF_MAGIC, choose, read_entries
 
 _MAX_ALIGN = 4096
 _MAX_DYNAMIC_SHARED = 8  # cudaFuncAttributeMaxDynamicSharedMemorySize
@@ -318,7 +318,7 @@ def select_code(image: bytes, arch: int) -> bytes | None:
     """The cubin of a fat binary, a bare cubin or PTX text for ``sm_<arch>``; None when it has none. Raises IsaError."""
     if image[:4] == ELF_MAGIC:
         return image
-    if image[:4] != struct.pack("<I", 0xBA55ED50):
+    if image[:4] != struct.pack("<I", CONTAINER_MAGIC):
         return assemble_ptx(image, arch)
     entry = choose(read_entries(image), arch)
     if entry is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from archsim.errors import IsaError
-from archsim.isa.program import NONE_REG, Instruction, OperandKind
+from archsim.isa.program import NONE_REG, RZ, Instruction, OperandKind
 from archsim.isa.tables_data import BULK_OPCODES, OPCODES, PASCAL_UNIT_OF, TEXTURE_OPCODES, UNIT_OF
 from archsim.isa.units import Flow, MemKind, MemSpace, OpInfo, Unit
 from archsim.isa.widths import access_bytes
@@ -75,7 +75,7 @@ def _operand_key(instruction: Instruction) -> tuple[bool, bool, bool, bool]:
     for operand in instruction.sources:
         kind = operand.kind
         if kind == OperandKind.CONST:
-            indexed = indexed or operand.reg != NONE_REG
+            indexed = indexed or operand.reg not in (NONE_REG, RZ)
         elif kind == OperandKind.MEM or kind == OperandKind.DESC:
             memory = True
         elif kind == OperandKind.SREG:

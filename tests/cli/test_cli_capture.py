@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from archsim.cli import main
-from archsim.cuda.nvcc import find_tool
+from archsim.isa.tools import find_tool, have_tool
 from archsim.trace import open_trace
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc"),
-    pytest.mark.skipif(find_tool("nvcc") is None, reason="needs nvcc"),
+    pytest.mark.skipif(not have_tool("nvcc"), reason="needs nvcc"),
 ]
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "validation" / "programs"

@@ -9,11 +9,11 @@ import pytest
 
 import archsim.cuda
 from archsim.cuda.api import pack_argument
-from archsim.cuda.nvcc import find_tool
 from archsim.errors import EmulationError, IsaError, RunError
+from archsim.isa.tools import have_tool
 from archsim.trace import open_trace
 
-needs_nvcc = pytest.mark.skipif(find_tool("nvcc") is None, reason="needs nvcc")
+needs_nvcc = pytest.mark.skipif(not have_tool("nvcc"), reason="needs nvcc")
 
 SOURCE = r"""
 struct Pair { float a; short b; };

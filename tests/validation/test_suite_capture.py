@@ -9,20 +9,21 @@ from pathlib import Path
 import pytest
 
 from archsim.cuda.capture import CaptureOptions, capture_program
-from archsim.cuda.nvcc import find_tool
+from archsim.isa.tools import have_tool
 from archsim.trace import open_trace
 
 KERNELS = Path(__file__).resolve().parents[2] / "validation" / "kernels"
 sys.path.insert(0, str(KERNELS))
-import build  # noqa: E402
 import manifest  # noqa: E402
+
+import build  # noqa: E402
 
 sys.path.remove(str(KERNELS))
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc"),
-    pytest.mark.skipif(find_tool("nvcc") is None, reason="needs nvcc"),
+    pytest.mark.skipif(not have_tool("nvcc"), reason="needs nvcc"),
 ]
 
 CASES = [(program, arch) for program in manifest.load() for arch in program.archs]
