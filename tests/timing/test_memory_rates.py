@@ -71,3 +71,15 @@ def test_late_user_of_a_constant_line_waits_for_it() -> None:
     assert p.writeback(5) > p.writeback(0)
     assert p.writeback(7) - p.issue(7) == 26
     assert p.writeback(9) - p.issue(9) == 26 + p.config.const.miss_cycles
+
+
+def test_widest_local_loads_of_many_warps() -> None:
+    """LDL.128 of scattered offsets touches 128 lines; several at once must not exhaust the nodes of the miss lists."""
+    k = KernelBuilder(86)
+    for i in range(3):
+        k.add("LDL.128 R8, [R2]", write=0, address=(4096 * i, 144))
+    k.add("LDG.E.128 R8, [R2.64]", write=0, stall=2, address=(0x20000, 4096))
+    k.add("NOP", wait=(0,))
+    p = run_probe(k, overrides=[WARM_ICACHE], block=256)
+    assert p.counters["local_load_sectors"] == 8 * 3 * 128
+    assert p.counters["load_sectors"] == 8 * 32
