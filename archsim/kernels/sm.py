@@ -41,6 +41,8 @@ from archsim.kernels.layout import (
     NO_SB,
     REGISTER_WORDS,
     SFU,
+    STALL_LG_THROTTLE,
+    STALL_MIO_THROTTLE,
     STALL_NO_WARP,
     W_ACTIVE,
     W_BARRIER,
@@ -471,9 +473,6 @@ def _subcore_cycle(m, s, k, now, tr):
     queue_at = NEVER
     if sc["mq_count"] > 0:
         queue_at = generate_addresses(m, s, k, now)
-        if sc["mq_started"] > 0:
-            at = max(m.mq[sub, sc["mq_head"]]["ready"], sc["accept_after"])
-            m.sm[s]["lsu_next"] = min(m.sm[s]["lsu_next"], at)
     _allocate(m, s, k, now)
     moved = _control(m, s, k, now)
     why = issue(m, s, k, now, tr)
@@ -482,17 +481,20 @@ def _subcore_cycle(m, s, k, now, tr):
     sc["idle_why"] = why
     more = fetch(m, s, k, now)
     _apply_increments(m, s, k)
-    if (
-        why == 0
-        or more
-        or moved
-        or sc["ctl_pc"] >= 0
-        or sc["alc_pc"] >= 0
-        or (sc["mq_count"] > 0 and queue_at <= now + 1)
-    ):
+    if why == 0 or more or moved or sc["alc_pc"] >= 0 or queue_at <= now + 1:
         sc["wake"] = now + 1
+    elif sc["ctl_pc"] >= 0 and not _queue_is_full(m, sub, sc):
+        sc["wake"] = now + 1
+    elif sc["ctl_pc"] >= 0 and (why == STALL_MIO_THROTTLE or why == STALL_LG_THROTTLE):
+        sc["wake"] = queue_at  # nothing issues before the shared unit takes an instruction, which wakes the sub-core
     else:
         sc["wake"] = max(now + 1, min(queue_at, next_try(m, s, k)))
+
+
+@jit
+def _queue_is_full(m, sub, sc):
+    """True if the instruction in Control waits for room in the memory queue."""
+    return m.ins[sc["ctl_pc"]]["unit"] == MEMORY and sc["mq_count"] >= m.par[0]["queue"]
 
 
 @jit

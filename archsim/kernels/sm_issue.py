@@ -380,6 +380,8 @@ def _advance(m, s, k, slot, w, now, tr):
         _next_segment(m, s, w)
         w["mask"] = tr.runs[w["run"]]["mask"]
     else:
+        if w["left"] == 2 * m.par[0]["window_cycles"] and w["last"] == 0:
+            m.sm[s]["refill"] = 1
         w["run_off"] += 1
         if w["run_off"] == tr.runs[w["run"]]["count"]:
             w["run"] += 1
@@ -418,6 +420,10 @@ def _next_segment(m, s, w):
     w["last"] = w["next_last"]
     w["next_ready"] = 0
     w["segment"] += 1
+    if (
+        w["left"] <= 2 * m.par[0]["window_cycles"] and w["last"] == 0
+    ):  # a short segment: the mark below is never reached
+        m.sm[s]["refill"] = 1
 
 
 @jit

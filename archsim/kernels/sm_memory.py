@@ -90,6 +90,9 @@ def generate_addresses(m, s, k, now):
     e["ready"] = now + p["accept_base"] - 2
     sc["agu_free"] = now + ins["agu"]
     sc["mq_started"] += 1
+    sm = m.sm[s]
+    if e["ready"] < sm["lsu_next"] and sc["mq_started"] == 1:
+        sm["lsu_next"] = max(e["ready"], sc["accept_after"])
     record(m, LOG_READ, now, s, e["warp"], e["pc"], 0)
     if ins["rb"] != NO_SB:
         schedule(m, s, now + ins["war"] - 2, EV_SB, e["warp"], ins["rb"])
@@ -120,9 +123,10 @@ def accept(m, s, now, tr):
     at = next_accept(m, s)
     if at > now:
         return at
-    if _backed_up(m, s, now):
-        m.stats[s]["lsu_backpressure_cycles"] += 1
-        return now + 1
+    free_at = _room_at(m, s, now)
+    if free_at > now:
+        m.stats[s]["lsu_backpressure_cycles"] += free_at - now
+        return free_at
     for i in range(nsub):
         k = (sm["accept_next"] + i) % nsub
         sub = s * nsub + k
@@ -143,11 +147,13 @@ def accept(m, s, now, tr):
 
 
 @jit
-def _backed_up(m, s, now):
-    """No room for another instruction: pending-request table, miss nodes or the queue of the data stage are full."""
+def _room_at(m, s, now):
+    """Cycle from which another instruction has room: pending-request table, miss nodes, queue of the data stage."""
     p = m.par[0]
     sm = m.sm[s]
-    return sm["prt_free_count"] < 1 or sm["mshr_free_count"] < MISS_NODES or sm["data_free_x4"] - 4 * now > 4 * p["prt"]
+    if sm["prt_free_count"] < 1 or sm["mshr_free_count"] < MISS_NODES:
+        return now + 1  # until a reply frees some
+    return max(now, (sm["data_free_x4"] >> 2) - p["prt"])
 
 
 @jit
