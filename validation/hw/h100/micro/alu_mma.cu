@@ -13,9 +13,6 @@ struct R4 {
 struct D2 {
     double r[2];
 };
-struct D4 {
-    double r[4];
-};
 
 #define MMA_4_42(NAME, TEXT)                                                                                  \
     struct NAME : OpBase<R4, R4> {                                                                            \
@@ -86,21 +83,6 @@ struct DMMA_884 : OpBase<D2, double> {
                      : "d"(b), "d"(c));
     }
 };
-struct D8 {
-    double r[8];
-};
-struct DMMA_16816 : OpBase<D4, D8> {
-    static constexpr int max_threads = 512;  // 128 registers
-    static __device__ __forceinline__ void op(D4 &a, const D8 &b, const D8 &c) {
-        asm volatile(
-            "mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64 {%0,%1,%2,%3},{%4,%5,%6,%7,%8,%9,%10,%11},"
-            "{%12,%13,%14,%15},{%0,%1,%2,%3};"
-            : "+d"(a.r[0]), "+d"(a.r[1]), "+d"(a.r[2]), "+d"(a.r[3])
-            : "d"(b.r[0]), "d"(b.r[1]), "d"(b.r[2]), "d"(b.r[3]), "d"(b.r[4]), "d"(b.r[5]), "d"(b.r[6]), "d"(b.r[7]),
-              "d"(c.r[0]), "d"(c.r[1]), "d"(c.r[2]), "d"(c.r[3]));
-    }
-};
-
 template <class O> static void time_mma(const char *name) {  // ILP 4: eight accumulators of four registers would spill
     time_chain<O, 1>(name, "latency_1warp", 1, false, 0, nullptr);
     time_chain<O, 1>(name, "ilp1_4warps", 4, true, 0, nullptr);
@@ -125,10 +107,5 @@ static void mma() {
     TIME_MMA(IMMA_16816_S8)
     TIME_MMA(DMMA_884)
 }
-static void dmma16() {
-    time_chain<DMMA_16816, 1>("DMMA_16816", "latency_1warp", 1, false, 0, nullptr);
-    time_chain<DMMA_16816, 1>("DMMA_16816", "ilp1_4warps", 4, true, 0, nullptr);
-    time_chain<DMMA_16816, 1>("DMMA_16816", "ilp1_16warps", 16, true, 0, nullptr);
-}
 
-int main(int argc, char **argv) { return dispatch(argc, argv, {{"mma", mma}, {"dmma16", dmma16}}); }
+int main(int argc, char **argv) { return dispatch(argc, argv, {{"mma", mma}}); }

@@ -40,5 +40,16 @@ template <int KB> static void size() {
     }
 }
 template <int... KB> static void sizes() { (size<KB>(), ...); }
-static void icache() { sizes<ICACHE_SIZES>(); }
+// nvcc cuts the value of -D at commas, so the sizes are chosen here by part
+static void icache() {
+#if ICACHE_PART == 0
+    sizes<4, 8, 16, 24, 32, 48, 64>();
+#elif ICACHE_PART == 1
+    sizes<80, 96, 112, 120, 128, 136, 160, 192>();
+#elif ICACHE_PART == 2
+    sizes<224, 256, 320, 384>();
+#else
+    sizes<448, 512>();
+#endif
+}
 int main(int argc, char **argv) { return dispatch(argc, argv, {{"icache", icache}}); }

@@ -4,14 +4,15 @@
 
 enum Mode { CA64, CG64, CA32, CA128, GENERIC64, ATOM_ADD32, ATOM_CAS32, ATOM_EXCH32, ATOM_ADD64, MODES };
 
-template <int MODE> static __device__ __forceinline__ void step(u32 &lo, u32 &hi, u32 zero) {
-    u32 x, y;
+template <int MODE> static __device__ __forceinline__ void step(u32 &lo, u32 &hi, u32 zero, u64 &sum) {
 #define P "{.reg .b64 p; mov.b64 p,{%0,%1}; "
-    if (MODE == CA64) asm volatile(P "ld.global.ca.v2.u32 {%0,%1},[p];}" : "+r"(lo), "+r"(hi)::"memory");
-    if (MODE == CG64) asm volatile(P "ld.global.cg.v2.u32 {%0,%1},[p];}" : "+r"(lo), "+r"(hi)::"memory");
-    if (MODE == CA32) asm volatile(P "ld.global.ca.u32 %0,[p];}" : "+r"(lo) : "r"(hi) : "memory");
-    if (MODE == CA128) asm volatile(P "ld.global.ca.v4.u32 {%0,%1,%2,%3},[p];}" : "+r"(lo), "+r"(hi), "=r"(x), "=r"(y)::"memory");
-    if (MODE == GENERIC64) asm volatile(P "ld.v2.u32 {%0,%1},[p];}" : "+r"(lo), "+r"(hi)::"memory");
+    if (MODE == CA64) asm volatile(P "ld.global.u64 p,[p]; mov.b64 {%0,%1},p;}" : "+r"(lo), "+r"(hi)::"memory");
+    if (MODE == CG64) asm volatile(P "ld.global.cg.u64 p,[p]; mov.b64 {%0,%1},p;}" : "+r"(lo), "+r"(hi)::"memory");
+    if (MODE == CA32) asm volatile(P "ld.global.u32 %0,[p];}" : "+r"(lo) : "r"(hi) : "memory");
+    if (MODE == CA128)
+        asm volatile("{.reg .b64 p,q; mov.b64 p,{%0,%1}; ld.global.v2.u64 {p,q},[p]; mov.b64 {%0,%1},p; xor.b64 %2,%2,q;}"
+                     : "+r"(lo), "+r"(hi), "+l"(sum)::"memory");
+    if (MODE == GENERIC64) asm volatile(P "ld.u64 p,[p]; mov.b64 {%0,%1},p;}" : "+r"(lo), "+r"(hi)::"memory");
     if (MODE == ATOM_ADD32) asm volatile(P "atom.global.add.u32 %0,[p],%2;}" : "+r"(lo) : "r"(hi), "r"(zero) : "memory");
     if (MODE == ATOM_CAS32) asm volatile(P "atom.global.cas.b32 %0,[p],%0,%0;}" : "+r"(lo) : "r"(hi) : "memory");
     if (MODE == ATOM_EXCH32) asm volatile(P "atom.global.exch.b32 %0,[p],%0;}" : "+r"(lo) : "r"(hi) : "memory");
@@ -26,10 +27,11 @@ template <int MODE> static __device__ __forceinline__ void step(u32 &lo, u32 &hi
 // warm * 32 loads untimed, then `repeats` times loads32 * 32 loads timed, on along the same chain; out[r] = cycles
 template <int MODE> __global__ void chase(u64 start, int warm, int loads32, int repeats, u64 *out, u32 zero) {
     u32 lo = (u32)start, hi = (u32)(start >> 32);
+    u64 sum = 0;
 #pragma unroll 1
     for (int i = 0; i < warm; i++) {
 #pragma unroll
-        for (int k = 0; k < 32; k++) step<MODE>(lo, hi, zero);
+        for (int k = 0; k < 32; k++) step<MODE>(lo, hi, zero, sum);
     }
 #pragma unroll 1
     for (int r = 0; r < repeats; r++) {
@@ -37,13 +39,13 @@ template <int MODE> __global__ void chase(u64 start, int warm, int loads32, int 
 #pragma unroll 1
         for (int i = 0; i < loads32; i++) {
 #pragma unroll
-            for (int k = 0; k < 32; k++) step<MODE>(lo, hi, zero);
+            for (int k = 0; k < 32; k++) step<MODE>(lo, hi, zero, sum);
         }
         if (lo == 1) out[63] = hi;  // the clock below waits for the last load
         u64 t1 = clk();
         out[r] = t1 - t0;
     }
-    out[62] = lo + hi;
+    out[62] = lo + hi + sum;
 }
 
 __global__ void link_nodes(u64 base, const u64 *offsets, size_t n) {
@@ -177,12 +179,13 @@ __global__ void from_sm(u64 base, const u64 *offsets, int lines, u32 target, u64
     for (int l = 0; l < lines; l++) {
         u64 p = base + offsets[l];
         u32 lo = (u32)p, hi = (u32)(p >> 32);
+        u64 sum = 0;
         u64 t0 = clk();
-        step<CG64>(lo, hi, 0);
+        step<CG64>(lo, hi, 0, sum);
         if (lo == 1) first[0] = hi;
         u64 t1 = clk();
 #pragma unroll
-        for (int k = 0; k < 16; k++) step<CG64>(lo, hi, 0);
+        for (int k = 0; k < 16; k++) step<CG64>(lo, hi, 0, sum);
         if (lo == 1) first[0] = hi;
         u64 t2 = clk();
         first[l] = t1 - t0, mean[l] = t2 - t1;

@@ -68,41 +68,65 @@ template <int KIND, int SAME, int WAYS> struct Atoms : ZeroOperand<u32> {
         if (KIND == MAX) asm volatile("atom.shared.max.u32 %0,[%0],%1;" : "+r"(a) : "r"(b) : "memory");
     }
 };
-// ---- global: T = the two halves of the address; 32-bit loads replace the low half only
+// ---- global: weak loads (cached in L1). 32-bit loads replace the low half of the address only. Zeros and the store step come from
+// memory (words from 7 M on), so that the compiler cannot see that the chains share addresses or that an address is uniform.
+static constexpr int ZEROS = 7 << 20, STEP = (7 << 20) + 4096;
 struct Ptr {
     u32 lo, hi;
 };
-static __device__ __forceinline__ void self_pointer(Ptr &a, const u32 *in, u32 stride_words, int bytes) {
-    u64 p = (u64)in + (u64)threadIdx.x * stride_words * 4;
-    a.lo = (u32)p, a.hi = (u32)(p >> 32);
-    ((u32 *)p)[0] = a.lo;
-    if (bytes > 4) ((u32 *)p)[1] = a.hi;
+static __device__ __forceinline__ u64 self_pointer(const u32 *in, int k, u32 stride_words, int bytes) {
+    u64 p = (u64)in + (u64)threadIdx.x * stride_words * 4 + in[ZEROS + threadIdx.x + k];
+    if (bytes == 4) *(u32 *)p = (u32)p;
+    else *(u64 *)p = p;
+    return p;
 }
 template <int BYTES, int STRIDE> struct Ldg : OpBase<Ptr, u32> {
-    static __device__ __forceinline__ void init(Ptr &a, const u32 *in, int, char *) { self_pointer(a, in, STRIDE, BYTES); }
+    static __device__ __forceinline__ void init(Ptr &a, const u32 *in, int k, char *) {
+        u64 p = self_pointer(in, k, STRIDE, 4);
+        a.lo = (u32)p, a.hi = (u32)(p >> 32);
+    }
     static __device__ __forceinline__ void op(Ptr &a, u32, u32) {
-        u32 x, y;
-        if (BYTES == 4)
-            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; ld.global.ca.u32 %0,[p];}" : "+r"(a.lo) : "r"(a.hi) : "memory");
-        if (BYTES == 8)
-            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; ld.global.ca.v2.u32 {%0,%1},[p];}" : "+r"(a.lo), "+r"(a.hi)::"memory");
-        if (BYTES == 16)
-            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; ld.global.ca.v4.u32 {%0,%1,%2,%3},[p];}"
-                         : "+r"(a.lo), "+r"(a.hi), "=r"(x), "=r"(y)::"memory");
+        asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; ld.global.u32 %0,[p];}" : "+r"(a.lo) : "r"(a.hi) : "memory");
     }
 };
-template <int BYTES, int STRIDE> struct Stg : Ldg<BYTES, STRIDE> {
+template <int STRIDE> struct Ldg<8, STRIDE> : OpBase<u64, u32> {
+    static __device__ __forceinline__ void init(u64 &a, const u32 *in, int k, char *) { a = self_pointer(in, k, STRIDE, 8); }
+    static __device__ __forceinline__ void op(u64 &a, u32, u32) { asm volatile("ld.global.u64 %0,[%0];" : "+l"(a)::"memory"); }
+};
+struct PtrAndSum {
+    u64 p, sum;
+};
+// the second half is summed off the chain, or the compiler would narrow the load
+template <int STRIDE> struct Ldg<16, STRIDE> : OpBase<PtrAndSum, u32> {
+    static __device__ __forceinline__ void init(PtrAndSum &a, const u32 *in, int k, char *) {
+        a.p = self_pointer(in, k, STRIDE, 8), a.sum = 0;
+    }
+    static __device__ __forceinline__ void op(PtrAndSum &a, u32, u32) {
+        asm volatile("{.reg .b64 q; ld.global.v2.u64 {%0,q},[%0]; xor.b64 %1,%1,q;}" : "+l"(a.p), "+l"(a.sum)::"memory");
+    }
+};
+// stores to ever new lines: the address steps by 128 KB
+template <int BYTES, int STRIDE> struct Stg : OpBase<Ptr, u32> {
+    static __device__ __forceinline__ void load(u32 &b, const u32 *in) { b = in[STEP]; }
+    static __device__ __forceinline__ void init(Ptr &a, const u32 *in, int k, char *) {
+        u64 p = (u64)in + (u64)threadIdx.x * STRIDE * 4 + in[ZEROS + threadIdx.x + k];
+        a.lo = (u32)p, a.hi = (u32)(p >> 32);
+    }
     static __device__ __forceinline__ void op(Ptr &a, u32 b, u32 c) {
         if (BYTES == 4)
-            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; st.global.u32 [p],%2;}" ::"r"(a.lo), "r"(a.hi), "r"(b) : "memory");
+            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; st.global.u32 [p],%2; add.u32 %0,%0,%2;}" : "+r"(a.lo) : "r"(a.hi), "r"(b) : "memory");
         if (BYTES == 16)
-            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; st.global.v4.u32 [p],{%2,%3,%2,%3};}" ::"r"(a.lo), "r"(a.hi), "r"(b),
-                         "r"(c)
+            asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; st.global.v4.u32 [p],{%2,%3,%2,%3}; add.u32 %0,%0,%2;}"
+                         : "+r"(a.lo)
+                         : "r"(a.hi), "r"(b), "r"(c)
                          : "memory");
     }
 };
 template <int KIND, int STRIDE> struct Atomg : ZeroOperand<Ptr> {
-    static __device__ __forceinline__ void init(Ptr &a, const u32 *in, int, char *) { self_pointer(a, in, STRIDE, 4); }
+    static __device__ __forceinline__ void init(Ptr &a, const u32 *in, int k, char *) {
+        u64 p = self_pointer(in, k, STRIDE, 4);
+        a.lo = (u32)p, a.hi = (u32)(p >> 32);
+    }
     static __device__ __forceinline__ void op(Ptr &a, u32 b, u32) {
         if (KIND == ADD)
             asm volatile("{.reg .b64 p; mov.b64 p,{%0,%1}; atom.global.add.u32 %0,[p],%2;}" : "+r"(a.lo) : "r"(a.hi), "r"(b) : "memory");
@@ -145,7 +169,15 @@ template <int BYTES> struct CpAsync : OpBase<CopyAddresses, u32> {
     }
 };
 
-static u32 *global_buffer() { return device_alloc<u32>(8 << 20); }
+// 32 MB in one 4 GB window: zeros, but for the store step at the four words that OpBase::load reads operands from
+static u32 *global_buffer() {
+    char *big = device_alloc<char>(96ull << 20);
+    u64 p = (u64)big;
+    if ((p >> 32) != ((p + (32ull << 20)) >> 32)) p += 32ull << 20;
+    std::vector<u32> steps(4096, 128 << 10);
+    CK(cudaMemcpy((u32 *)p + STEP, steps.data(), 16384, cudaMemcpyHostToDevice));
+    return (u32 *)p;
+}
 
 template <template <int, int> class O, int BYTES> static void conflicts(const char *name) {
     std::string n = std::string(name) + "_" + num(BYTES * 8) + "b_ways";
