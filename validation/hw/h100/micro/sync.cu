@@ -79,25 +79,33 @@ static void barriers() {
 }
 
 // ---- branches
-__global__ void empty_loop(u64 *times, int n) {
+// The counters are x = 5x + 1, whose trip count the compiler cannot know: it deletes or unrolls plain counted loops.
+static u32 counter_end(int n) {
+    u32 x = 1;
+    for (int i = 0; i < n; i++) x = 5 * x + 1;
+    return x;
+}
+__global__ void short_loop(u64 *times, u32 end, u32 one) {
     for (int r = 0; r < REPS + 1; r++) {
-        int i = n;
+        u32 i = one;
         u64 t0 = clk();
-        asm volatile("{.reg .pred p;\n L%=: add.s32 %0,%0,-1; setp.ne.s32 p,%0,0; @p bra L%=;}" : "+r"(i)::"memory");
+        asm volatile("{.reg .pred p;\n L%=: mad.lo.u32 %0,%0,5,1; setp.ne.u32 p,%0,%1; @p bra L%=;}" : "+r"(i) : "r"(end) : "memory");
         u64 t1 = clk();
         if ((threadIdx.x & 31) == 0) times[r * 32 + (threadIdx.x >> 5)] = t1 - t0;
     }
 }
-// 8 independent adds and a backward branch whose predicate is known long before
-__global__ void loop_of_adds(u64 *times, int n, u32 *sink) {
+// 8 LOP3 and a backward branch whose predicate is known long before
+__global__ void long_loop(u64 *times, u32 end, u32 one, u32 *sink) {
     u32 a = threadIdx.x, b = a + 1, c = a + 2, d = a + 3;
     for (int r = 0; r < REPS + 1; r++) {
-        int i = n;
+        u32 i = one;
         u64 t0 = clk();
         asm volatile(
-            "{.reg .pred p;\n L%=: add.s32 %0,%0,-1; setp.ne.s32 p,%0,0; xor.b32 %1,%1,%0; xor.b32 %2,%2,%1; xor.b32 %3,%3,%2; xor.b32 %4,%4,%3;"
+            "{.reg .pred p;\n L%=: mad.lo.u32 %0,%0,5,1; setp.ne.u32 p,%0,%5; xor.b32 %1,%1,%0; xor.b32 %2,%2,%1; xor.b32 %3,%3,%2; xor.b32 %4,%4,%3;"
             " xor.b32 %1,%1,%4; xor.b32 %2,%2,%1; xor.b32 %3,%3,%2; xor.b32 %4,%4,%3; @p bra L%=;}"
-            : "+r"(i), "+r"(a), "+r"(b), "+r"(c), "+r"(d)::"memory");
+            : "+r"(i), "+r"(a), "+r"(b), "+r"(c), "+r"(d)
+            : "r"(end)
+            : "memory");
         u64 t1 = clk();
         if ((threadIdx.x & 31) == 0) times[r * 32 + (threadIdx.x >> 5)] = t1 - t0;
     }
@@ -156,8 +164,9 @@ static void branches() {
     CK(cudaMemcpy(side, h.data(), 4096, cudaMemcpyHostToDevice));
     for (int w : {1, 4, 8, 16, 32}) {
         std::string v = num(w) + "warps";
-        empty_loop<<<1, 32 * w>>>(t, 1024), collect("empty_loop_iteration", v.c_str(), t, w, 1024);
-        loop_of_adds<<<1, 32 * w>>>(t, 1024, s), collect("loop_of_8_LOP3_iteration", v.c_str(), t, w, 1024);
+        u32 end = counter_end(1024);
+        short_loop<<<1, 32 * w>>>(t, end, 1), collect("loop_IMAD_ISETP_BRA_iteration", v.c_str(), t, w, 1024);
+        long_loop<<<1, 32 * w>>>(t, end, 1, s), collect("loop_IMAD_ISETP_8LOP3_BRA_iteration", v.c_str(), t, w, 1024);
     }
     if_else<false><<<1, 32>>>(t, s, side, 256), collect("if_else_uniform_iteration", "1warp", t, 1, 256);
     if_else<true><<<1, 32>>>(t, s, side, 256), collect("if_else_divergent_iteration", "1warp", t, 1, 256);
