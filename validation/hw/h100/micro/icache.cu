@@ -14,7 +14,7 @@ template <int KB> __global__ void straight(u64 *times, float *sink) {
     for (int r = 0; r < PASSES; r++) {
         __syncthreads();
         u64 t0 = clk();
-#pragma unroll
+#pragma unroll 256
         for (int i = 0; i < KB / 4; i++) asm volatile(FMA16 : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "f"(m), "f"(n));
         u64 t1 = clk();
         if ((threadIdx.x & 31) == 0) times[r * 32 + (threadIdx.x >> 5)] = t1 - t0;

@@ -4,23 +4,21 @@
 static constexpr int REPS = 6;
 
 // ---- barriers: cycles per barrier of a chain of 64, all warps arriving at once; per warp min and max
-enum Barrier { SYNCTHREADS, NAMED, WARPSYNC, PAIR };
-template <int KIND> static __device__ __forceinline__ void one_barrier(u32 mask) {
+enum Barrier { SYNCTHREADS, NAMED, PAIR };
+template <int KIND> static __device__ __forceinline__ void one_barrier() {
     if (KIND == SYNCTHREADS) asm volatile("bar.sync 0;" ::: "memory");
     if (KIND == NAMED) asm volatile("bar.sync 1, %0;" ::"r"(blockDim.x) : "memory");
-    if (KIND == WARPSYNC) asm volatile("bar.warp.sync %0;" ::"r"(mask) : "memory");
     if (KIND == PAIR) asm volatile("bar.sync %0, 64;" ::"r"(threadIdx.x / 64 + 1) : "memory");
 }
-template <int KIND> __global__ void barrier_kernel(u64 *times, const u32 *full) {
-    u32 mask = full[threadIdx.x];
+template <int KIND> __global__ void barrier_kernel(u64 *times) {
     for (int r = 0; r < REPS + 1; r++) {
         __syncthreads();
         u64 t0 = clk();
 #pragma unroll
-        for (int i = 0; i < 16; i++) one_barrier<KIND>(mask);
+        for (int i = 0; i < 16; i++) one_barrier<KIND>();
         u64 t1 = clk();
 #pragma unroll
-        for (int i = 0; i < 80; i++) one_barrier<KIND>(mask);
+        for (int i = 0; i < 80; i++) one_barrier<KIND>();
         u64 t2 = clk();
         if ((threadIdx.x & 31) == 0) {
             u64 *t = times + (r * 32 + (threadIdx.x >> 5)) * 2;
@@ -30,11 +28,8 @@ template <int KIND> __global__ void barrier_kernel(u64 *times, const u32 *full) 
 }
 template <int KIND> static void barrier_case(const char *name, std::vector<int> warps) {
     u64 *t = device_alloc<u64>(32 * 2 * (REPS + 1));
-    std::vector<u32> ones(1024, 0xffffffffu);
-    u32 *full = device_alloc<u32>(1024);
-    CK(cudaMemcpy(full, ones.data(), 4096, cudaMemcpyHostToDevice));
     for (int w : warps) {
-        barrier_kernel<KIND><<<1, 32 * w>>>(t, full);
+        barrier_kernel<KIND><<<1, 32 * w>>>(t);
         CK(cudaGetLastError());
         CK(cudaDeviceSynchronize());
         auto h = to_host(t, 32 * 2 * (REPS + 1));
@@ -62,7 +57,6 @@ static void barriers() {
     barrier_case<SYNCTHREADS>("BAR_SYNC_chain", all);
     barrier_case<NAMED>("BAR_SYNC_named_chain", {1, 2, 4, 8, 16, 32});
     barrier_case<PAIR>("BAR_SYNC_pairs_chain", {2, 4, 8, 16, 28});
-    barrier_case<WARPSYNC>("WARPSYNC_register_mask", {1, 4, 32});
     u64 *t = device_alloc<u64>(32 * (REPS + 1));
     for (int w : all) {
         barrier_once<<<1, 32 * w>>>(t);
@@ -85,17 +79,20 @@ static u32 counter_end(int n) {
     for (int i = 0; i < n; i++) x = 5 * x + 1;
     return x;
 }
-__global__ void short_loop(u64 *times, u32 end, u32 one) {
+__global__ void short_loop(u64 *times, u32 end, const u32 *ones, u32 *sink) {
+    u32 one = ones[threadIdx.x];
     for (int r = 0; r < REPS + 1; r++) {
         u32 i = one;
         u64 t0 = clk();
         asm volatile("{.reg .pred p;\n L%=: mad.lo.u32 %0,%0,5,1; setp.ne.u32 p,%0,%1; @p bra L%=;}" : "+r"(i) : "r"(end) : "memory");
         u64 t1 = clk();
+        sink[threadIdx.x] = i;
         if ((threadIdx.x & 31) == 0) times[r * 32 + (threadIdx.x >> 5)] = t1 - t0;
     }
 }
 // 8 LOP3 and a backward branch whose predicate is known long before
-__global__ void long_loop(u64 *times, u32 end, u32 one, u32 *sink) {
+__global__ void long_loop(u64 *times, u32 end, const u32 *ones, u32 *sink) {
+    u32 one = ones[threadIdx.x];
     u32 a = threadIdx.x, b = a + 1, c = a + 2, d = a + 3;
     for (int r = 0; r < REPS + 1; r++) {
         u32 i = one;
@@ -162,11 +159,13 @@ static void branches() {
     std::vector<u32> h(1024);
     for (int i = 0; i < 1024; i++) h[i] = i;
     CK(cudaMemcpy(side, h.data(), 4096, cudaMemcpyHostToDevice));
+    u32 *ones = device_alloc<u32>(1024);
+    CK(cudaMemcpy(ones, std::vector<u32>(1024, 1).data(), 4096, cudaMemcpyHostToDevice));
     for (int w : {1, 4, 8, 16, 32}) {
         std::string v = num(w) + "warps";
         u32 end = counter_end(1024);
-        short_loop<<<1, 32 * w>>>(t, end, 1), collect("loop_IMAD_ISETP_BRA_iteration", v.c_str(), t, w, 1024);
-        long_loop<<<1, 32 * w>>>(t, end, 1, s), collect("loop_IMAD_ISETP_8LOP3_BRA_iteration", v.c_str(), t, w, 1024);
+        short_loop<<<1, 32 * w>>>(t, end, ones, s), collect("loop_IMAD_ISETP_BRA_iteration", v.c_str(), t, w, 1024);
+        long_loop<<<1, 32 * w>>>(t, end, ones, s), collect("loop_IMAD_ISETP_8LOP3_BRA_iteration", v.c_str(), t, w, 1024);
     }
     if_else<false><<<1, 32>>>(t, s, side, 256), collect("if_else_uniform_iteration", "1warp", t, 1, 256);
     if_else<true><<<1, 32>>>(t, s, side, 256), collect("if_else_divergent_iteration", "1warp", t, 1, 256);
@@ -307,21 +306,19 @@ __global__ void cluster_kernel(u32 *sms, u64 *times, int size) {
     asm volatile("mov.u32 %0,%%cluster_ctarank;" : "=r"(rank));
     asm volatile("mov.u32 %0,%%clusterid.x;" : "=r"(id));
     if (threadIdx.x == 0) sms[blockIdx.x] = smid();
-    u32 local = (u32)__cvta_generic_to_shared(shared), remote;
-    u32 peer = (rank + 1) % size;
-    asm volatile("mapa.shared::cluster.u32 %0,%1,%2;" : "=r"(remote) : "r"(local), "r"(peer));
-    if (threadIdx.x == 0 && rank == peer) shared[0] = remote;
-    // the word in rank r's memory is read by rank r-1, whose name for it is `remote`: write it through the cluster
-    if (threadIdx.x == 0) asm volatile("st.shared::cluster.u32 [%0],%0;" ::"r"(remote) : "memory");
+    u64 remote;  // generic address of the next rank's first word, which holds that address itself
+    asm volatile("mapa.u64 %0,%1,%2;" : "=l"(remote) : "l"(shared), "r"((rank + 1) % size));
+    asm volatile("barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;" ::: "memory");
+    if (threadIdx.x == 0) asm volatile("st.u64 [%0],%0;" ::"l"(remote) : "memory");
     asm volatile("barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;" ::: "memory");
     for (int r = 0; r < REPS + 1; r++) {
         u64 t0 = clk();
-        u32 a = remote;
+        u64 a = remote;
         if (rank == 0 && threadIdx.x == 0) {
 #pragma unroll 1
             for (int i = 0; i < 4; i++) {
 #pragma unroll
-                for (int k = 0; k < 16; k++) asm volatile("ld.shared::cluster.u32 %0,[%0];" : "+r"(a)::"memory");
+                for (int k = 0; k < 16; k++) asm volatile("ld.u64 %0,[%0];" : "+l"(a)::"memory");
             }
             if (a == 1) times[63] = a;
             u64 t1 = clk();
