@@ -336,7 +336,7 @@ def fault_code(error: ArchsimError) -> CudaError:
         ("out-of-bounds", CudaError.ILLEGAL_ADDRESS),
         ("out of bounds", CudaError.ILLEGAL_ADDRESS),
         ("illegal address", CudaError.ILLEGAL_ADDRESS),
-        ("assert", CudaError.ASSERT),
+        ("assertion", CudaError.ASSERT),
         ("illegal instruction", CudaError.ILLEGAL_INSTRUCTION),
     )
     return next((code for words, code in table if words in text), CudaError.LAUNCH_FAILURE)

@@ -270,6 +270,69 @@ def test_host_code_variants_and_launches_from_constructors(tmp_path, capfd, opti
     assert capfd.readouterr().out == "ok 4 cudaSuccess\n"
 
 
+FAULTS = r"""
+#include <cassert>
+#include <cstdio>
+__global__ void failed_assert(int n) { assert(n > 3); }
+__global__ void trap() { if (threadIdx.x == 5) __trap(); }
+__device__ __noinline__ int recurse(int n, volatile int* p) {
+    int big[200];
+    for (int i = 0; i < 200; i++) big[i] = p[0] + i;
+    return n == 0 ? big[p[0]] : recurse(n - 1, p) + big[n % 200];
+}
+__global__ void deep(int* p, int n) { p[1] = recurse(n, p); }
+__global__ void shared(int* p) { __shared__ int x[32]; x[threadIdx.x + p[2]] = 1; p[3] = x[3]; }
+__global__ void barriers() {
+    if (threadIdx.x < 32) asm volatile("bar.sync 1, 64;");
+    else asm volatile("bar.sync 2, 64;");
+}
+int main(int, char** argv) {
+    int* p;
+    int far = 1 << 22;
+    cudaMalloc(&p, 64);
+    cudaMemset(p, 0, 64);
+    cudaMemcpy(p + 2, &far, 4, cudaMemcpyHostToDevice);
+    switch (argv[1][0]) {
+        case 'a': failed_assert<<<1, 32>>>(2); break;
+        case 't': trap<<<1, 32>>>(); break;
+        case 'd': cudaDeviceSetLimit(cudaLimitStackSize, 65536);
+        case 'o': deep<<<1, 1>>>(p, 50); break;
+        case 's': shared<<<1, 32>>>(p); break;
+        case 'b': barriers<<<1, 64>>>(); break;
+    }
+    printf("%s\n", cudaGetErrorName(cudaDeviceSynchronize()));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "faults.cu").write_text(FAULTS)
+    command = [find_tool("nvcc"), "-cudart", "shared", "-arch=sm_90", "-o", folder / "faults", folder / "faults.cu"]
+    subprocess.run(command, check=True)
+    return str(folder / "faults")
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "error", "words"),
+    [
+        ("assert", 3, "cudaErrorAssert", "assertion `n > 3` failed"),
+        ("trap", 3, "cudaErrorLaunchFailure", "lane 5, pc 0x"),
+        ("overflow of the stack", 3, "cudaErrorIllegalAddress", "stack overflow"),
+        ("deep stack by limit", 0, "cudaSuccess", "1 launches"),
+        ("shared", 3, "cudaErrorIllegalAddress", "shared access out of bounds"),
+        ("barriers", 3, "cudaErrorLaunchFailure", "deadlock"),
+    ],
+)
+def test_faults_are_located(faulty, capfd, what, code, error, words):
+    assert main(["capture", "--functional-only", "--", faulty, what]) == code
+    out, err = capfd.readouterr()
+    assert out == f"{error}\n"
+    assert words in err
+    assert code == 0 or "CTA (0,0,0), warp 0, lane" in err
+
+
 @pytest.mark.parametrize("arch", [75, 86, 90])
 @pytest.mark.parametrize("name", ["overlap_streams", "managed_reduce", "separable_filter"])
 def test_sample_programs_pass_their_own_checks(name, arch, capfd):
