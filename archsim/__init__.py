@@ -13,13 +13,16 @@ from archsim.errors import ArchsimError
 
 if TYPE_CHECKING:
     from archsim.config import MachineConfig, load_config
+    from archsim.cuda.capture import CaptureOptions, capture_program
     from archsim.engine.result_folder import load_run, save_run
     from archsim.engine.run import run
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "CaptureOptions": "archsim.cuda.capture",
     "MachineConfig": "archsim.config",
+    "capture_program": "archsim.cuda.capture",
     "load_config": "archsim.config",
     "load_run": "archsim.engine.result_folder",
     "run": "archsim.engine.run",
@@ -28,8 +31,10 @@ _LAZY = {
 
 __all__ = [
     "ArchsimError",
+    "CaptureOptions",
     "MachineConfig",
     "__version__",
+    "capture_program",
     "load_config",
     "load_run",
     "load_trace",

@@ -36,7 +36,7 @@ def _round_up(value: int, unit: int) -> int:
 
 
 def residency(config: MachineConfig, launch: LaunchInfo) -> Residency:
-    """CTAs of this launch that one SM holds. RunError if not even one fits."""
+    """CTAs of this launch that one SM holds (rules of cuda_occupancy.h, CUDA 13.0). RunError if not even one fits."""
     sm = config.sm
     warps = launch.warps_per_cta
     registers = max(launch.registers, 1)
@@ -46,18 +46,19 @@ def residency(config: MachineConfig, launch: LaunchInfo) -> Residency:
             f"sm.max_threads_per_cta = {sm.max_threads_per_cta}"
         )
     per_warp = _round_up(registers * 32, sm.register_allocation_unit)
-    granular = _round_up(warps, sm.warp_allocation_granularity)
+    room = sm.registers // sm.num_subcores // per_warp * sm.num_subcores  # warps whose registers fit, by sub-core
+    alone = per_warp * _round_up(warps, sm.warp_allocation_granularity)  # what one block must find free
     shared = launch.shared_bytes + sm.shared.reserved_bytes_per_cta
     shared = _round_up(shared, sm.shared.allocation_unit_bytes)
     limits = {
         "warps": sm.num_warps // warps,
         "ctas": sm.num_ctas,
-        "registers": sm.registers // (per_warp * granular),
+        "registers": room // warps if alone <= sm.registers else 0,
         "shared_memory": sm.shared.max_bytes // shared if launch.shared_bytes else sm.num_ctas,
     }
     limiter = min(limits, key=lambda name: limits[name])
     if limits[limiter] < 1:
-        needs = {"warps": warps, "registers": per_warp * granular, "shared_memory": shared, "ctas": 1}[limiter]
+        needs = {"warps": warps, "registers": alone, "shared_memory": shared, "ctas": 1}[limiter]
         has = {"warps": sm.num_warps, "registers": sm.registers, "shared_memory": sm.shared.max_bytes, "ctas": 0}
         raise RunError(f"{launch.name}: one block needs {needs} {limiter}, an SM of {config.name} has {has[limiter]}")
     ctas = limits[limiter]
