@@ -9,17 +9,16 @@
 static constexpr int PASSES = 8;
 // KB of code: one block of asm is 256 instructions = 4 KB
 template <int KB> __global__ void straight(u64 *times, float *sink) {
-    constexpr int BLOCKS = KB % 8 == 0 && KB > 256 ? 2 : 1;  // the compiler unrolls a limited number of blocks
+    constexpr int FIRST = KB / 8;  // two loops: the compiler unrolls about a hundred blocks at most
     float a = threadIdx.x, b = a + 1, c = a + 2, d = a + 3, m = sink[0], n = sink[1];
 #pragma unroll 1
     for (int r = 0; r < PASSES; r++) {
         __syncthreads();
         u64 t0 = clk();
 #pragma unroll
-        for (int i = 0; i < KB / 4 / BLOCKS; i++) {
-            if (BLOCKS == 1) asm volatile(FMA16 : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "f"(m), "f"(n));
-            if (BLOCKS == 2) asm volatile(FMA16 FMA16 : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "f"(m), "f"(n));
-        }
+        for (int i = 0; i < FIRST; i++) asm volatile(FMA16 : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "f"(m), "f"(n));
+#pragma unroll
+        for (int i = 0; i < KB / 4 - FIRST; i++) asm volatile(FMA16 : "+f"(a), "+f"(b), "+f"(c), "+f"(d) : "f"(m), "f"(n));
         u64 t1 = clk();
         if ((threadIdx.x & 31) == 0) times[r * 32 + (threadIdx.x >> 5)] = t1 - t0;
     }

@@ -324,6 +324,7 @@ __global__ void cluster_kernel(u32 *sms, u64 *times, int size) {
             u64 t1 = clk();
             if (id == 0) times[r] = t1 - t0;
         }
+        __syncwarp();
         asm volatile("barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;" ::: "memory");
         u64 t2 = clk();
 #pragma unroll 1
