@@ -11,7 +11,7 @@ enum Kind { READ, WRITE, COPY };
 
 // Pass p: CTA b handles chunk (b + 37p) mod gridDim of the footprint, so that no L1 or near-L2 reuse helps.
 template <int KIND, class V, int UNROLL>
-__global__ void __launch_bounds__(1024) stream(const V *__restrict__ in, V *__restrict__ o, size_t per_cta, int passes, Log *log, u32 *sink) {
+__global__ void __launch_bounds__(1024, 2) stream(const V *__restrict__ in, V *__restrict__ o, size_t per_cta, int passes, Log *log, u32 *sink) {
     u64 t0 = clk();
     u32 x = 0;
     for (int p = 0; p < passes; p++) {
