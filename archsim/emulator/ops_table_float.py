@@ -201,8 +201,6 @@ def half_source(e: Encoder) -> None:
         e.src("h", 1, o)
 
 
-
-
 def half(op: int, count: int) -> Callable[[Encoder], None]:
     def encode(e: Encoder) -> None:
         var = half_modifiers(e)

@@ -152,7 +152,9 @@ def atomic(space: int, result: bool) -> Callable[[Encoder], None]:
         else:
             e.src("r", words)
         e.memory(space, size)
-        e.r["strong"] = 1 if op in (A_CAS, A_CAST_SPIN, A_EXCH) and space != SPACE_SHARED else 0
+        # Any atomic whose old value is read may be a poll (atomicAdd(p, 0) too).
+        polls = result and space != SPACE_SHARED and any(o.reg != RZ for o in e.out_regs)
+        e.r["strong"] = 1 if polls or op == A_CAST_SPIN else 0
 
     return encode
 

@@ -187,9 +187,7 @@ def test_fp64_rounding(mode: str) -> None:
         for exact, result in ((Fraction(a) * Fraction(b) + Fraction(c), g), (Fraction(a) + Fraction(b), s)):
             below, above = math.nextafter(result, -math.inf), math.nextafter(result, math.inf)
             if mode == "":
-                assert abs(exact - Fraction(result)) <= min(
-                    abs(exact - Fraction(below)), abs(exact - Fraction(above))
-                )
+                assert abs(exact - Fraction(result)) <= min(abs(exact - Fraction(below)), abs(exact - Fraction(above)))
             elif mode == ".RM" or (mode == ".RZ" and exact > 0):
                 assert Fraction(result) <= exact < Fraction(above)
             else:
