@@ -299,7 +299,7 @@ def _handle_rare(m, s, kind, arg, value, now):
     elif kind == EV_VL:
         constant_miss(m, s, arg, value >> 24, value & 0xFFFFFF, now)
     elif kind == EV_INST:
-        instruction_reply(m, s, arg, value, now)
+        instruction_reply(m, s, value, now)
     elif kind == EV_CONST:
         _constant_reply(m, s, arg, value >> 4, value & 15, now)
     elif kind == EV_START:

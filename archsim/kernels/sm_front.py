@@ -217,19 +217,24 @@ def _request_line(m, s, k, line, now):
         schedule(m, s, at + 1 + p["l0_l1_reply"], EV_FETCH, k, line)
     else:
         m.stats[s]["l1i_misses"] += 1
+        if small_cache.note_outstanding(m.caches[s], small_cache.outstanding_base(p), line):
+            return  # another sub-core waits for it: the reply goes to all
         bytes_per_line = 16 * p["line_insts"]
         sectors = (1 << (bytes_per_line // 32)) - 1
         send(m, s, at + 1, INSTRUCTION_SPACE + line * bytes_per_line, REQ_INST, sectors, k, 0, 0, 0)
 
 
 @jit
-def instruction_reply(m, s, k, address, now):
-    """A line came from the chip: into L1, then to L0 over the reply path."""
+def instruction_reply(m, s, address, now):
+    """A line came from the chip: into L1, then over the reply paths to whichever sub-cores wait for it."""
     p = m.par[0]
     line = (address - INSTRUCTION_SPACE) // (16 * p["line_insts"])
     m.sm[s]["lru"] += 1
-    small_cache.insert(m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line, m.sm[s]["lru"])
-    schedule(m, s, now + p["l0_l1_reply"], EV_FETCH, k, line)
+    row = m.caches[s]
+    small_cache.forget_outstanding(row, small_cache.outstanding_base(p), line)
+    small_cache.insert(row, small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line, m.sm[s]["lru"])
+    for k in range(p["num_subcores"]):
+        schedule(m, s, now + p["l0_l1_reply"], EV_FETCH, k, line)
 
 
 @jit

@@ -250,7 +250,7 @@ def _shared(m, s, k, ins, pc, warp, mask, now):
     st["shared_wavefronts"] += waves
     st["shared_ideal_wavefronts"] += ideal
     conflict = (waves - ideal) * p["shared_conflict"]
-    wait = _data_stage(m, s, 4 * (ideal + conflict), now)
+    wait = _data_stage(m, s, 4 * waves, now)  # one wavefront a cycle; the latency grows faster
     _finish(m, s, k, ins, pc, warp, now + ins["latency"] - p["accept_base"] + wait + conflict)
 
 

@@ -66,3 +66,36 @@ def vl_base(p):
 @jit
 def l1i_base(p):
     return vl_base(p) + size(p["vl_sets"], p["vl_ways"])
+
+
+OUTSTANDING = 64  # L1 instruction lines that may be on their way from the chip
+
+
+@jit
+def outstanding_base(p):
+    """Where the list of L1 instruction lines on their way starts: OUTSTANDING words, line + 1 or 0."""
+    return l1i_base(p) + size(p["l1i_sets"], p["l1i_ways"])
+
+
+@jit
+def note_outstanding(row, base, line):
+    """Note that a line is asked for; True if it was already on its way.
+
+    A full list forgets: the line may then be asked for twice."""
+    free = -1
+    for i in range(base, base + OUTSTANDING):
+        if row[i] == line + 1:
+            return True
+        if row[i] == 0 and free < 0:
+            free = i
+    if free >= 0:
+        row[free] = line + 1
+    return False
+
+
+@jit
+def forget_outstanding(row, base, line):
+    """The line has come."""
+    for i in range(base, base + OUTSTANDING):
+        if row[i] == line + 1:
+            row[i] = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from archsim.config import MachineConfig
 from archsim.errors import ConfigError, RunError
-from archsim.kernels import coalesce
+from archsim.kernels import coalesce, small_cache
 from archsim.kernels import layout as lay
 from archsim.model.compile import find_plugin
 from archsim.trace.layout import LaunchInfo
@@ -215,6 +215,7 @@ def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 
         + p["vl_sets"] * p["vl_ways"]
         + p["l1i_sets"] * p["l1i_ways"]
     )
+    small += small_cache.OUTSTANDING
     slots = warps // nsub
     requests = 4096
     machine = lay.Machine(
