@@ -330,7 +330,7 @@ def _issue_warp(m, s, k, slot, now, tr):
     else:
         if ins["kind"] != KIND_FENCE:
             w["loads"] += 1
-        if ins["kind"] == KIND_LDGSTS:
+        if ins["kind"] == KIND_LDGSTS and mask != 0:
             w["ldgsts_issued"] += 1
     if ins["mem_records"] != 0 and mask != 0:
         w["mem"] += ins["mem_records"]

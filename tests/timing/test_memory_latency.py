@@ -268,3 +268,15 @@ def test_ninth_open_group_waits() -> None:
     p, first = copy_groups(9)
     assert p.issue(first + 17) == p.writeback(first)
     assert p.counters["ldgsts"] == 9
+
+
+def test_a_copy_without_active_lanes_does_not_hold_its_group() -> None:
+    """A predicated-off LDGSTS copies nothing: its group closes without it and the warp ends (found on cp_async)."""
+    k = KernelBuilder(86)
+    k.add("LDGSTS.E.128 [R20], [R12.64]", address=(0, 16), shared_address=(0, 16))
+    k.add("LDGDEPBAR", write=0)
+    k.add("@!P0 LDGSTS.E.128 [R20], [R12.64]", mask=0, address=(512, 16), shared_address=(512, 16))
+    k.add("LDGDEPBAR", write=0, stall=4)
+    k.add("DEPBAR.LE SB0, 0x0", stall=4)
+    k.add("NOP")
+    assert run_probe(k, overrides=[WARM_ICACHE]).result.complete
