@@ -18,9 +18,11 @@ from archsim.kernels.layout import (
     REQ_WRITE,
     jit,
 )
+from archsim.kernels.sm_memory import CONST_SPACE
 from archsim.kernels.wheel import schedule
 
 SECTOR_BYTES = 32
+CONST_BANK_SHIFT = 20  # constant address = bank << 20 | offset
 
 
 @jit
@@ -147,7 +149,9 @@ def _serve(m, chip, s, r):
     start = max(c["l2_free_milli"], time * 1000)
     c["l2_free_milli"] = start + count * p["l2_milli_per_sector"]
     wait = c["l2_free_milli"] // 1000 - time
-    outcome = _access(m, chip, s, line, sectors, kind == REQ_WRITE, time)
+    outcome = count << 32
+    if kind != REQ_CONST or not _is_parameter_bank(r["line"]):
+        outcome = _access(m, chip, s, line, sectors, kind == REQ_WRITE, time)
     _count(st, kind, count, outcome >> 32)
     trip = p["l2_trip"] + wait + (outcome & 0xFFFFFFFF)
     if p["l2_partitions"] > 1 and (line ^ (line >> 5) ^ (line >> 13)) & 1 != s & 1:
@@ -158,6 +162,12 @@ def _serve(m, chip, s, r):
         trip += c["atomic_free_milli"] // 1000 - time
         _mark_dirty(chip, p, line, sectors)
     _reply(m, chip, s, r, kind, time + trip, count)
+
+
+@jit
+def _is_parameter_bank(address):
+    """Constant bank 0: the launch writes it (geometry and parameters) through L2, so it is there, flushed or not."""
+    return (address - CONST_SPACE) >> CONST_BANK_SHIFT == 0
 
 
 @jit
