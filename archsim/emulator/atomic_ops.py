@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64
 from archsim.emulator.half_ops import H_ADD, HV_BF16, half_one
 from archsim.emulator.records import ROW_D
 from archsim.emulator.softfloat import NAN32, flush32, is_nan32, is_nan64
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 LOW = u64(0xFFFFFFFF)
@@ -19,7 +19,7 @@ LOW = u64(0xFFFFFFFF)
 (AT_U32, AT_S32, AT_U64, AT_S64, AT_F32, AT_F64, AT_F16X2, AT_BF16X2, AT_F32_FTZ, AT_B128, AT_F32X2, AT_F32X4) = range(12)
 
 
-@njit(cache=True)
+@jit
 def atomic32(op: int, kind: int, old: Any, s: Any) -> Any:
     """New value of a 32-bit location."""
     if op == A_ADD:
@@ -54,7 +54,7 @@ def atomic32(op: int, kind: int, old: Any, s: Any) -> Any:
     return u32(s)
 
 
-@njit(cache=True)
+@jit
 def atomic64(op: int, kind: int, old: Any, s: Any) -> Any:
     """New value of a 64-bit location."""
     if op == A_ADD:
@@ -74,7 +74,7 @@ def atomic64(op: int, kind: int, old: Any, s: Any) -> Any:
     return u64(s)
 
 
-@njit(cache=True)
+@jit
 def compare_swap(V: Any, S: Any, mem: Any, words: int, rb: int, rc: int, m: Any) -> Any:
     """CAS of 1, 2 or 4 words: old value in D, mask of the lanes that succeeded."""
     done = u32(0)
@@ -93,7 +93,7 @@ def compare_swap(V: Any, S: Any, mem: Any, words: int, rb: int, rc: int, m: Any)
     return u32(done)
 
 
-@njit(cache=True)
+@jit
 def arrive(V: Any, S: Any, mem: Any, m: Any) -> None:
     """ATOMS.ARRIVE.64 (sm_80..89 mbarrier): pending count in the low word counts up to 2^30, phase is bit 31 high.
 
@@ -107,12 +107,12 @@ def arrive(V: Any, S: Any, mem: Any, m: Any) -> None:
         V[ROW_D, l], V[ROW_D + 1, l] = mem[i], mem[i + 1]
         lo, hi = u32(mem[i] + u32(1)), mem[i + 1]
         if lo & u32(0x40000000):
-            lo = u32((hi & u32(0x3FFFFFFF)))
+            lo = u32(hi & u32(0x3FFFFFFF))
             hi = u32(hi ^ u32(0x80000000))
         mem[i], mem[i + 1] = lo, hi
 
 
-@njit(cache=True)
+@jit
 def atomic_group(V: Any, S: Any, mem: Any, op: int, kind: int, rb: int, rc: int, m: Any) -> Any:
     """One atomic on the lanes of m: old values in D; returns the lanes whose compare-and-swap succeeded."""
     if op == A_CAS or op == A_CAST_SPIN:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+
+from archsim.kernels.jit import jit
 
 
 def _bitcast(source: Any, target: Any, llvm_target: Any) -> Any:
@@ -68,7 +70,7 @@ brev32 = _unary_intrinsic("llvm.bitreverse", types.uint32, ir.IntType(32), 1)
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 
 
-@njit(cache=True)
+@jit
 def highest(x: Any) -> Any:
     """Index of the highest set bit of a u4, -1 if none."""
     n = i64(-1)
@@ -88,7 +90,7 @@ def highest(x: Any) -> Any:
     return n
 
 
-@njit(cache=True)
+@jit
 def lowest(x: Any) -> Any:
     """Index of the lowest set bit of a u4, -1 if none."""
     if x == u32(0):

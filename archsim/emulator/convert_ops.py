@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64, ceil64, floor64, rint64, trunc64
 from archsim.emulator.half_ops import f32_to_half, half_to_f32
 from archsim.emulator.records import ROW_D
 from archsim.emulator.softfloat import NAN32, flush32, is_nan32, is_nan64, round32, round_to_format
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 LOW = u64(0xFFFFFFFF)
@@ -23,7 +23,7 @@ CV_FTZ, CV_NTZ, CV_SAT, CV_RELU = 256, 512, 1024, 2048
 CV_SELECT = 12  # bits 12-14: byte / half selector of the source
 
 
-@njit(cache=True)
+@jit
 def load_float(V: Any, row: int, l: int, kind: int, ftz: int) -> Any:
     """The source value of one lane as binary64, exact."""
     if kind == T_F64:
@@ -36,7 +36,7 @@ def load_float(V: Any, row: int, l: int, kind: int, ftz: int) -> Any:
     return f64(as_f32(flush32(x) if ftz else x))
 
 
-@njit(cache=True)
+@jit
 def store_float(V: Any, l: int, x: Any, kind: int, rnd: int, var: int) -> None:
     """Round a binary64 value to the destination format of one lane."""
     if var & CV_RELU and x < 0.0:
@@ -59,7 +59,7 @@ def store_float(V: Any, l: int, x: Any, kind: int, rnd: int, var: int) -> None:
         V[ROW_D, l] = u32(round_to_format(x, 8, 10, rnd)) << u32(13)
 
 
-@njit(cache=True)
+@jit
 def to_integral(x: Any, rnd: int) -> Any:
     """Round to an integral value: 0 nearest even, 1 floor, 2 ceil, 3 truncate."""
     if rnd == 0:
@@ -71,7 +71,7 @@ def to_integral(x: Any, rnd: int) -> Any:
     return trunc64(x)
 
 
-@njit(cache=True)
+@jit
 def f2i(V: Any, ra: int, var: int, rnd: int) -> None:
     """Float to integer, saturating; NaN gives 0 under NTZ, else the most negative pattern."""
     src, dst = var & 15, var >> 4 & 15
@@ -105,7 +105,7 @@ def f2i(V: Any, ra: int, var: int, rnd: int) -> None:
         V[ROW_D + 1, l] = u32(r >> u64(32))
 
 
-@njit(cache=True)
+@jit
 def magnitude_to_f64(m: Any, negative: Any, rnd: int) -> Any:
     """Integer magnitude to binary64 in a rounding direction; rnd 4 rounds to odd."""
     shift = i64(0)
@@ -118,15 +118,13 @@ def magnitude_to_f64(m: Any, negative: Any, rnd: int) -> Any:
         half = u64(1) << u64(shift - 1)
         if rnd == 4:
             v |= u64(1)
-        elif rnd == 0 and (rest > half or rest == half and v & u64(1)):
-            v += u64(1)
-        elif rnd == 1 and negative or rnd == 2 and not negative:
+        elif rnd == 0 and (rest > half or rest == half and v & u64(1)) or rnd == 1 and negative or rnd == 2 and not negative:
             v += u64(1)
     x = f64(i64(v)) * 2.0 ** f64(shift)
     return -x if negative else x
 
 
-@njit(cache=True)
+@jit
 def i2f(V: Any, ra: int, var: int, rnd: int) -> None:
     """Integer to float, one rounding. Bits 12-14 of var select a byte (or half) of the source."""
     src, dst = var & 15, var >> 4 & 15
@@ -147,7 +145,7 @@ def i2f(V: Any, ra: int, var: int, rnd: int) -> None:
         store_float(V, l, magnitude_to_f64(m, negative, rnd if dst == T_F64 else 4), dst, rnd, 0)
 
 
-@njit(cache=True)
+@jit
 def f2f(V: Any, ra: int, var: int, rnd: int) -> None:
     """Float to float."""
     src, dst = var & 15, var >> 4 & 15
@@ -163,7 +161,7 @@ def f2f(V: Any, ra: int, var: int, rnd: int) -> None:
         store_float(V, l, x, dst, rnd, var)
 
 
-@njit(cache=True)
+@jit
 def frnd(V: Any, ra: int, var: int, rnd: int) -> None:
     """Round to integral in the same format."""
     src = var & 15
@@ -173,7 +171,7 @@ def frnd(V: Any, ra: int, var: int, rnd: int) -> None:
         store_float(V, l, math.copysign(r, x) if r == r else r, src, 0, var & CV_FTZ)
 
 
-@njit(cache=True)
+@jit
 def f2fp(V: Any, ra: int, rb: int, rc: int, var: int, rnd: int) -> None:
     """Pack two floats in a register: a to the high half, b to the low half."""
     dst = var >> 4 & 15
@@ -184,7 +182,7 @@ def f2fp(V: Any, ra: int, rb: int, rc: int, var: int, rnd: int) -> None:
         V[ROW_D, l] = V[ROW_D, l] | hi << u32(16)
 
 
-@njit(cache=True)
+@jit
 def to_fp8(x: Any, kind: int) -> Any:
     """binary64 to e4m3 or e5m2 bits, nearest even, saturating to the largest finite value; NaN 0x7f."""
     if x != x:
@@ -203,7 +201,7 @@ def to_fp8(x: Any, kind: int) -> Any:
     return u32(sign | u32(i64(r) - (8 << 3)))
 
 
-@njit(cache=True)
+@jit
 def from_fp8(b: Any, kind: int) -> Any:
     """e4m3 or e5m2 bits to binary64."""
     sign = -1.0 if b & u32(0x80) else 1.0
@@ -218,7 +216,7 @@ def from_fp8(b: Any, kind: int) -> Any:
     return sign * f64(8 + m) * 2.0 ** f64(e - 10)
 
 
-@njit(cache=True)
+@jit
 def fp8_rows(V: Any, op: int, ra: int, rb: int, rc: int, var: int) -> None:
     """F2FP to and from FP8 pairs."""
     src, dst = var & 15, var >> 4 & 15
@@ -240,7 +238,7 @@ def fp8_rows(V: Any, op: int, ra: int, rb: int, rc: int, var: int) -> None:
             V[ROW_D, l] = lo | hi << u32(8) | u32(keep & u32(0xFFFF)) << u32(16)
 
 
-@njit(cache=True)
+@jit
 def convert_group(V: Any, op: int, var: int, rnd: int, ra: int, rb: int, rc: int) -> None:
     """All conversions."""
     if op == C_F2I:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import lowest, popc32
 from archsim.emulator.records import (
@@ -36,6 +35,7 @@ from archsim.emulator.records import (
     W_DONE,
     W_RUN,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 FULL = u32(0xFFFFFFFF)
@@ -47,7 +47,7 @@ FULL = u32(0xFFFFFFFF)
 CONTINUE = -1
 
 
-@njit(cache=True)
+@jit
 def free_split(sp: Any) -> int:
     for i in range(SPLITS):
         if sp[i]["state"] == S_FREE:
@@ -55,13 +55,13 @@ def free_split(sp: Any) -> int:
     return 0  # cannot happen: at most 32 splits
 
 
-@njit(cache=True)
+@jit
 def add_split(sp: Any, pc: int, mask: Any) -> None:
     i = free_split(sp)
     sp[i]["pc"], sp[i]["mask"], sp[i]["state"], sp[i]["arg"] = pc, mask, S_RUN, 0
 
 
-@njit(cache=True)
+@jit
 def next_split(ws: Any, sp: Any) -> int:
     """Make the next runnable split after the current one current; R_BLOCKED or R_DONE if there is none."""
     cur = i64(ws["split"])
@@ -77,7 +77,7 @@ def next_split(ws: Any, sp: Any) -> int:
     return R_BLOCKED if waiting else R_DONE
 
 
-@njit(cache=True)
+@jit
 def merge_waiting(sp: Any, keep: int, state: int, arg: Any) -> None:
     """Join to `keep` every split that waits at the same pc for the same thing, and let it run."""
     pc = sp[keep]["pc"]
@@ -88,7 +88,7 @@ def merge_waiting(sp: Any, keep: int, state: int, arg: Any) -> None:
     sp[keep]["state"] = S_RUN
 
 
-@njit(cache=True)
+@jit
 def release_converged(ws: Any, sp: Any, B: Any) -> None:
     """Wake the splits whose BSYNC or WARPSYNC condition holds now."""
     gone = u32(ws["exited"])
@@ -107,7 +107,7 @@ def release_converged(ws: Any, sp: Any, B: Any) -> None:
             merge_waiting(sp, i, state, arg)
 
 
-@njit(cache=True)
+@jit
 def branch(ws: Any, sp: Any, cur: int, pc: int, target: int, active: Any, taken: Any) -> None:
     """Lanes of `taken` go to target, the others to pc."""
     if taken == active:
@@ -122,7 +122,7 @@ def branch(ws: Any, sp: Any, cur: int, pc: int, target: int, active: Any, taken:
             add_split(sp, target, taken)
 
 
-@njit(cache=True)
+@jit
 def indirect(
     V: Any, sp: Any, cur: int, pc: int, active: Any, m: Any, row: int, base: Any, pc_index: Any, fault: Any
 ) -> int:
@@ -153,7 +153,7 @@ def indirect(
     return CONTINUE
 
 
-@njit(cache=True)
+@jit
 def barrier_complete(ctx: Any, slot: int, bar: int) -> Any:
     """True when enough threads of the CTA have arrived."""
     need = i64(ctx.ctas[slot]["bar_need"][bar])
@@ -172,7 +172,7 @@ def barrier_complete(ctx: Any, slot: int, bar: int) -> Any:
     return need == 0 or count >= need
 
 
-@njit(cache=True)
+@jit
 def barrier_release(ctx: Any, slot: int, bar: int) -> None:
     """Wake everybody who waits at the barrier and reset it."""
     nw = ctx.scal[Q_WARPS]
@@ -198,7 +198,7 @@ def barrier_release(ctx: Any, slot: int, bar: int) -> None:
     cta["bar_used"] &= ~(u32(1) << u32(bar))
 
 
-@njit(cache=True)
+@jit
 def barrier_arrive(
     ctx: Any, w: int, cur: int, kind: int, bar: int, need: int, pa: Any, m: Any
 ) -> int:
@@ -225,7 +225,7 @@ def barrier_arrive(
     return CONTINUE if kind == BAR_ARV else next_split(ws, sp)
 
 
-@njit(cache=True)
+@jit
 def recheck_barriers(ctx: Any, slot: int) -> None:
     """After threads exited: a barrier may be complete now."""
     used = u32(ctx.ctas[slot]["bar_used"])
@@ -234,7 +234,7 @@ def recheck_barriers(ctx: Any, slot: int) -> None:
             barrier_release(ctx, slot, bar)
 
 
-@njit(cache=True)
+@jit
 def leave(ctx: Any, w: int, cur: int, m: Any) -> int:
     """EXIT of the threads in m."""
     ws, sp = ctx.warps[w], ctx.splits[w]
@@ -250,7 +250,7 @@ def leave(ctx: Any, w: int, cur: int, m: Any) -> int:
     return next_split(ws, sp)
 
 
-@njit(cache=True)
+@jit
 def cluster_wait(ctx: Any, w: int, cur: int) -> int:
     """UCGABAR_WAIT: until every live warp of the cluster has arrived."""
     ws, sp = ctx.warps[w], ctx.splits[w]
@@ -276,7 +276,7 @@ def cluster_wait(ctx: Any, w: int, cur: int) -> int:
     return CONTINUE
 
 
-@njit(cache=True)
+@jit
 def converge(ctx: Any, w: int, cur: int, active: Any, m: Any, op: int, var: int, V: Any, row: int) -> int:
     """BSSY, BSYNC, BREAK, WARPSYNC, BMOV."""
     ws, sp, B = ctx.warps[w], ctx.splits[w], ctx.B[w]
@@ -308,7 +308,7 @@ def converge(ctx: Any, w: int, cur: int, active: Any, m: Any, op: int, var: int,
     return CONTINUE
 
 
-@njit(cache=True)
+@jit
 def move_barrier(V: Any, B: Any, op: int, bar: int, clear: int, row: int, dst: int, m: Any) -> None:
     """BMOV between a convergence register and a general register."""
     for l in range(32):
@@ -321,7 +321,7 @@ def move_barrier(V: Any, B: Any, op: int, bar: int, clear: int, row: int, dst: i
                 B[bar, l] = V[row, l]
 
 
-@njit(cache=True)
+@jit
 def flow_group(ctx: Any, w: int, pc: int, active: Any, m: Any, pa: Any, ra: int, rb: int) -> int:
     """Execute one control-flow instruction; `pc` is the following instruction, already stored in the split."""
     ws, sp, V = ctx.warps[w], ctx.splits[w], ctx.V[w]

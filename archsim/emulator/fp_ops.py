@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f64, as_u32, as_u64, fma32, fma64
 from archsim.emulator.int_ops import write_bop
@@ -21,6 +20,7 @@ from archsim.emulator.softfloat import (
     is_nan32,
     is_nan64,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 LOW = u64(0xFFFFFFFF)
@@ -29,7 +29,7 @@ LOW = u64(0xFFFFFFFF)
 VAR_FTZ, VAR_SAT, VAR_NAN = 1, 2, 4  # then scale + 8 in bits 8.. for FMUL.D2/M2
 
 
-@njit(cache=True)
+@jit
 def flush_row(V: Any, row: int, scratch: int) -> int:
     """Copy a row with denormals flushed."""
     for l in range(32):
@@ -37,7 +37,7 @@ def flush_row(V: Any, row: int, scratch: int) -> int:
     return scratch
 
 
-@njit(cache=True)
+@jit
 def saturate(V: Any, VF: Any) -> None:
     """Clamp D to [0, 1]; NaN gives +0."""
     for l in range(32):
@@ -45,7 +45,7 @@ def saturate(V: Any, VF: Any) -> None:
         V[ROW_D, l] = u32(0x3F800000) if x >= f32(1.0) else (V[ROW_D, l] if x > f32(0.0) else u32(0))
 
 
-@njit(cache=True)
+@jit
 def fp32_round(V: Any, op: int, rnd: int, scale: Any, ra: int, rb: int, rc: int) -> None:
     """The directed modes and the scaled multiply, lane by lane."""
     for l in range(32):
@@ -58,7 +58,7 @@ def fp32_round(V: Any, op: int, rnd: int, scale: Any, ra: int, rb: int, rc: int)
             V[ROW_D, l] = fma32_round(V[ra, l], V[rb, l], V[rc, l], rnd)
 
 
-@njit(cache=True)
+@jit
 def fp32_arith(V: Any, VF: Any, op: int, var: int, rnd: int, ra: int, rb: int, rc: int) -> None:
     """FADD, FMUL, FFMA."""
     if var & VAR_FTZ:
@@ -91,7 +91,7 @@ def fp32_arith(V: Any, VF: Any, op: int, var: int, rnd: int, ra: int, rb: int, r
         saturate(V, VF)
 
 
-@njit(cache=True)
+@jit
 def minmax32(x: Any, y: Any, smallest: Any, nan: Any) -> Any:
     """FMNMX on bits: a NaN loses to a number (wins under .NAN), -0 < +0."""
     nx, ny = is_nan32(x), is_nan32(y)
@@ -104,7 +104,7 @@ def minmax32(x: Any, y: Any, smallest: Any, nan: Any) -> Any:
     return x if (kx < ky) == smallest else y
 
 
-@njit(cache=True)
+@jit
 def needs_slow_division(a: Any, b: Any) -> Any:
     """FCHK: conservative range test of a / b on bits; the slow path is correctly rounded as well (sass.md 4.3)."""
     ea, eb = i64(a >> u32(23) & u32(255)), i64(b >> u32(23) & u32(255))
@@ -115,7 +115,7 @@ def needs_slow_division(a: Any, b: Any) -> Any:
     return eb > 252 or ea - eb > 126 or ea - eb < -125 or ea < 24
 
 
-@njit(cache=True)
+@jit
 def fp32_group(
     V: Any, VF: Any, P: Any, op: int, var: int, rnd: int, pd: int, pa: Any, ra: int, rb: int, rc: int, m: Any
 ) -> None:
@@ -141,7 +141,7 @@ def fp32_group(
         write_pred(P, pd, r, m)
 
 
-@njit(cache=True)
+@jit
 def compare_bits(lt: Any, eq: Any, gt: Any, cmp: int) -> Any:
     """cmp: 1 LT, 2 EQ, 4 GT summed, 8 true when unordered."""
     un = u32(~(lt | eq | gt))
@@ -157,7 +157,7 @@ def compare_bits(lt: Any, eq: Any, gt: Any, cmp: int) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def fcmp_group(
     V: Any, VF: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, ra: int, rb: int, m: Any
 ) -> None:
@@ -193,7 +193,7 @@ def fcmp_group(
         write_bop(P, pd, pe, r, pa, var >> 5 & 3, m)
 
 
-@njit(cache=True)
+@jit
 def dsetp_minmax(V: Any, P: Any, smallest: int, pd: int, pe: int, lt: Any, gt: Any, ra: int, rb: int, m: Any) -> None:
     """DSETP.MIN/MAX: pd selects a, pe says that the selected value is a NaN to be quieted."""
     na, nb = u32(0), u32(0)
@@ -205,7 +205,7 @@ def dsetp_minmax(V: Any, P: Any, smallest: int, pd: int, pe: int, lt: Any, gt: A
     write_pred(P, pe, u32(na & nb), m)
 
 
-@njit(cache=True)
+@jit
 def fp64_nan(x: Any, y: Any, z: Any) -> Any:
     """NaN result of a double operation: the first NaN operand quieted, else the generated one."""
     if is_nan64(x):
@@ -217,13 +217,13 @@ def fp64_nan(x: Any, y: Any, z: Any) -> Any:
     return NAN64_GENERATED
 
 
-@njit(cache=True)
+@jit
 def gather64(V: Any, row: int, S: Any, k: int) -> None:
     for l in range(32):
         S[k, l] = u64(V[row + 1, l]) << u64(32) | u64(V[row, l])
 
 
-@njit(cache=True)
+@jit
 def scatter64(V: Any, S: Any, k: int) -> None:
     for l in range(32):
         x = S[k, l]
@@ -231,7 +231,7 @@ def scatter64(V: Any, S: Any, k: int) -> None:
         V[ROW_D + 1, l] = u32(x >> u64(32))
 
 
-@njit(cache=True)
+@jit
 def fp64_group(V: Any, S: Any, SF: Any, op: int, rnd: int, ra: int, rb: int, rc: int) -> None:
     """DADD, DMUL, DFMA."""
     gather64(V, ra, S, 0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64
 from archsim.emulator.fp_ops import compare_bits
 from archsim.emulator.int_ops import write_bop
 from archsim.emulator.records import ROW_D
 from archsim.emulator.softfloat import odd64, round_to_format, two_sum
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 
@@ -19,7 +19,7 @@ u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.floa
 HV_FTZ, HV_SAT, HV_RELU, HV_NAN, HV_BF16 = 1, 2, 4, 8, 16
 
 
-@njit(cache=True)
+@jit
 def half_to_f32(h: Any) -> Any:
     """binary16 bits (low 16) to binary32, exact; the multiplication normalises denormals."""
     x = u32(u32(h & u32(0x7FFF)) << u32(13))
@@ -29,7 +29,7 @@ def half_to_f32(h: Any) -> Any:
     return as_f32(u32(r | (h & u32(0x8000)) << u32(16)))
 
 
-@njit(cache=True)
+@jit
 def f32_to_half(x: Any) -> Any:
     """binary32 to binary16 bits, nearest even; NaN 0x7fff."""
     f = as_u32(x)
@@ -46,7 +46,7 @@ def f32_to_half(x: Any) -> Any:
     return u32(r | sign >> u32(16))
 
 
-@njit(cache=True)
+@jit
 def sticky_f32(x: Any) -> Any:
     """binary64 to binary32 rounded to odd (normal range)."""
     b = as_u64(x)
@@ -57,7 +57,7 @@ def sticky_f32(x: Any) -> Any:
     return f32(as_f64(b))
 
 
-@njit(cache=True)
+@jit
 def narrow(x: Any, bf16: int) -> Any:
     """binary64 (already rounded to odd) to 16 bits, nearest even; NaN 0x7fff."""
     if bf16:
@@ -67,7 +67,7 @@ def narrow(x: Any, bf16: int) -> Any:
     return f32_to_half(sticky_f32(x))
 
 
-@njit(cache=True)
+@jit
 def widen(h: Any, bf16: int) -> Any:
     """16 bits to binary32."""
     if bf16:
@@ -75,7 +75,7 @@ def widen(h: Any, bf16: int) -> Any:
     return half_to_f32(u32(h & u32(0xFFFF)))
 
 
-@njit(cache=True)
+@jit
 def finish_half(r: Any, var: int) -> Any:
     """FTZ, SAT and RELU on one 16-bit result."""
     bf16 = var & HV_BF16
@@ -95,13 +95,13 @@ def finish_half(r: Any, var: int) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def flush_half(h: Any, var: int) -> Any:
     inf = u32(0x7F80) if var & HV_BF16 else u32(0x7C00)
     return u32(h & u32(0x8000)) if var & HV_FTZ and u32(h & inf) == u32(0) else u32(h & u32(0xFFFF))
 
 
-@njit(cache=True)
+@jit
 def half_one(a: Any, b: Any, c: Any, op: int, var: int) -> Any:
     """One half of HADD2 (a+b), HMUL2 (a*b) or HFMA2 (a*b+c)."""
     bf16 = var & HV_BF16
@@ -119,7 +119,7 @@ def half_one(a: Any, b: Any, c: Any, op: int, var: int) -> Any:
     return finish_half(narrow(odd64(s, e), bf16), var)
 
 
-@njit(cache=True)
+@jit
 def half_arith(V: Any, op: int, var: int, ra: int, rb: int, rc: int) -> None:
     """Both halves of every lane."""
     for l in range(32):
@@ -129,7 +129,7 @@ def half_arith(V: Any, op: int, var: int, ra: int, rb: int, rc: int) -> None:
         V[ROW_D, l] = lo | hi << u32(16)
 
 
-@njit(cache=True)
+@jit
 def half_minmax(a: Any, b: Any, smallest: Any, var: int) -> Any:
     """HMNMX2 on one half."""
     inf = u32(0x7F80) if var & HV_BF16 else u32(0x7C00)
@@ -143,7 +143,7 @@ def half_minmax(a: Any, b: Any, smallest: Any, var: int) -> Any:
     return u32(a) if (ka < kb) == smallest else u32(b)
 
 
-@njit(cache=True)
+@jit
 def half_compare(V: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, ra: int, rb: int, m: Any) -> None:
     """HSETP2 (pd low half, pe high half) and HSET2; var >> 8: cmp | bop << 5 | BF 256."""
     cmp, bop = var >> 8 & 15, var >> 13 & 3
@@ -170,7 +170,7 @@ def half_compare(V: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, r
         V[ROW_D, l] = lo | hi << u32(16)
 
 
-@njit(cache=True)
+@jit
 def half_group(
     V: Any, VF: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, ra: int, rb: int, rc: int, m: Any
 ) -> None:

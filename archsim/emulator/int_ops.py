@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import brev32, highest, popc32
 from archsim.emulator.operands import write_pred
 from archsim.emulator.records import ROW_D
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 LOW = u64(0xFFFFFFFF)
@@ -23,7 +23,7 @@ LOW = u64(0xFFFFFFFF)
 (W_WIDE, W_HI) = range(2)
 
 
-@njit(cache=True)
+@jit
 def lut_rows(V: Any, ra: int, rb: int, rc: int, lut: int) -> None:
     """D = the three-input bit function whose truth table is lut (index a*4 + b*2 + c)."""
     z, o = u32(0), u32(0xFFFFFFFF)
@@ -46,7 +46,7 @@ def lut_rows(V: Any, ra: int, rb: int, rc: int, lut: int) -> None:
         V[ROW_D, l] = t0 ^ ((t0 ^ t2) & a)
 
 
-@njit(cache=True)
+@jit
 def lut_bits(a: Any, b: Any, c: Any, lut: int) -> Any:
     """The same on three single words."""
     r = u32(0)
@@ -59,7 +59,7 @@ def lut_bits(a: Any, b: Any, c: Any, lut: int) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def iadd3(V: Any, P: Any, pd: int, pe: int, pa: Any, pb: Any, ra: int, rb: int, rc: int, extra: int, m: Any) -> None:
     """T = a + b + c + carries + extra (one for each negated operand, held as its complement); carry-outs to pd, pe."""
     x = u64(extra)
@@ -75,7 +75,7 @@ def iadd3(V: Any, P: Any, pd: int, pe: int, pa: Any, pb: Any, ra: int, rb: int, 
     write_pred(P, pe, two, m)
 
 
-@njit(cache=True)
+@jit
 def shf(V: Any, ra: int, rb: int, rc: int, var: int) -> None:
     """Funnel shift; var bits: 1 right, 2 high word, 4 64-bit type, 8 signed, 16 wrap."""
     right, high, wide, signed, wrap = var & 1, var & 2, var & 4, var & 8, var & 16
@@ -97,7 +97,7 @@ def shf(V: Any, ra: int, rb: int, rc: int, var: int) -> None:
         V[ROW_D, l] = u32(v >> u64(32)) if high else u32(v & LOW)
 
 
-@njit(cache=True)
+@jit
 def prmt(a: Any, s: Any, c: Any) -> Any:
     """Byte permute in the default mode."""
     v = u64(c) << u64(32) | u64(a)
@@ -111,7 +111,7 @@ def prmt(a: Any, s: Any, c: Any) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def prmt_mode(a: Any, s: Any, c: Any, mode: int) -> Any:
     """PTX prmt.f4e/.b4e/.rc8/.ecl/.ecr/.rc16 (modes 1..6)."""
     k = i64(s) & i64(3)
@@ -134,7 +134,7 @@ def prmt_mode(a: Any, s: Any, c: Any, mode: int) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def part(x: Any, shift: int, bits: int, signed: int) -> Any:
     """A sub-word as i8."""
     v = i64(u64(x) >> u64(shift) & ((u64(1) << u64(bits)) - u64(1)))
@@ -143,12 +143,12 @@ def part(x: Any, shift: int, bits: int, signed: int) -> Any:
     return v
 
 
-@njit(cache=True)
+@jit
 def minmax(a: Any, b: Any, smallest: Any) -> Any:
     return min(a, b) if smallest else max(a, b)
 
 
-@njit(cache=True)
+@jit
 def vector2(a: Any, b: Any, c: Any, op: int, var: int, smallest: Any) -> Any:
     """Packed 16-bit: add, min/max, add+min/max, three-input min/max. var: 1 unsigned, 2 RELU."""
     r = u64(0)
@@ -169,7 +169,7 @@ def vector2(a: Any, b: Any, c: Any, op: int, var: int, smallest: Any) -> Any:
     return u32(r)
 
 
-@njit(cache=True)
+@jit
 def dot(a: Any, b: Any, c: Any, op: int, var: int) -> Any:
     """IDP: var bits 1 a signed, 2 b signed, 4 high bytes of b (2A)."""
     total = i64(c)
@@ -183,7 +183,7 @@ def dot(a: Any, b: Any, c: Any, op: int, var: int) -> Any:
     return u32(total & i64(0xFFFFFFFF))
 
 
-@njit(cache=True)
+@jit
 def int_simple(V: Any, op: int, var: int, pa: Any, ra: int, rb: int, rc: int) -> None:
     """The common vector operations."""
     if op == I_IMAD:
@@ -221,7 +221,7 @@ def int_simple(V: Any, op: int, var: int, pa: Any, ra: int, rb: int, rc: int) ->
                 V[ROW_D, l] = u32(i64(31) - k) if var & 2 else u32(k)
 
 
-@njit(cache=True)
+@jit
 def int_fields(V: Any, op: int, var: int, ra: int, rb: int, rc: int) -> None:
     """Bit fields, permutes, dot products, differences."""
     for l in range(32):
@@ -259,7 +259,7 @@ def int_fields(V: Any, op: int, var: int, ra: int, rb: int, rc: int) -> None:
         V[ROW_D, l] = r
 
 
-@njit(cache=True)
+@jit
 def int_minmax(V: Any, op: int, var: int, pa: Any, ra: int, rb: int, rc: int) -> None:
     """sm_90 min/max family: VIADDMNMX, VIMNMX3 and the packed 16-bit forms. var: 1 unsigned, 2 RELU."""
     for l in range(32):
@@ -280,7 +280,7 @@ def int_minmax(V: Any, op: int, var: int, pa: Any, ra: int, rb: int, rc: int) ->
             V[ROW_D, l] = vector2(a, b, c, op, var, smallest)
 
 
-@njit(cache=True)
+@jit
 def lea(V: Any, P: Any, op: int, var: int, pd: int, pa: Any, ra: int, rb: int, rc: int, m: Any) -> None:
     """LEA / LEA.HI: var = shift | 256 * (b negated, held as its complement) | 512 * SX32. Carry to pd."""
     s = u64(var & 255)
@@ -301,7 +301,7 @@ def lea(V: Any, P: Any, op: int, var: int, pd: int, pa: Any, ra: int, rb: int, r
     write_pred(P, pd, carry, m)
 
 
-@njit(cache=True)
+@jit
 def imad_wide(
     V: Any, P: Any, op: int, var: int, pd: int, pa: Any, ra: int, rb: int, rc: int, m: Any
 ) -> None:
@@ -328,7 +328,7 @@ def imad_wide(
     write_pred(P, pd, carry, m)
 
 
-@njit(cache=True)
+@jit
 def pred_moves(V: Any, P: Any, op: int, var: int, pbase: int, ra: int, rb: int, m: Any) -> None:
     """P2R (rows) and R2P: var = 8 * byte selector; rb = mask row."""
     shift = u32(var & 31)
@@ -348,7 +348,7 @@ def pred_moves(V: Any, P: Any, op: int, var: int, pbase: int, ra: int, rb: int, 
             write_pred(P, pbase + i, value, u32(m & where))
 
 
-@njit(cache=True)
+@jit
 def icmp(V: Any, P: Any, var: int, pd: int, pe: int, pa: Any, pb: Any, ra: int, rb: int, m: Any) -> None:
     """ISETP: var = comparison (0 F, 1 LT, 2 EQ, 3 LE, 4 GT, 5 NE, 6 GE, 7 T) | 8 unsigned | 16 EX | bop << 5."""
     cmp, unsigned, extended, bop = var & 7, var & 8, var & 16, var >> 5 & 3
@@ -379,7 +379,7 @@ def icmp(V: Any, P: Any, var: int, pd: int, pe: int, pa: Any, pb: Any, ra: int, 
     write_bop(P, pd, pe, u32(r), pa, bop, m)
 
 
-@njit(cache=True)
+@jit
 def write_bop(P: Any, pd: int, pe: int, r: Any, pa: Any, bop: int, m: Any) -> None:
     """pd = r bop pa, pe = !r bop pa (bop 0 AND, 1 OR, 2 XOR)."""
     n = u32(~r)
@@ -394,7 +394,7 @@ def write_bop(P: Any, pd: int, pe: int, r: Any, pa: Any, bop: int, m: Any) -> No
         write_pred(P, pe, u32(n ^ pa), m)
 
 
-@njit(cache=True)
+@jit
 def int_group(
     V: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, pb: Any, ra: int, rb: int, rc: int, m: Any
 ) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.atomic_ops import A_CAS, A_CAST_SPIN, AT_F64, AT_S64, AT_U64, atomic_group
 from archsim.emulator.bits import popc32
@@ -20,7 +19,6 @@ from archsim.emulator.fp_ops import fcmp_group, fp32_group, fp64_group
 from archsim.emulator.half_ops import half_group
 from archsim.emulator.int_ops import icmp, imad_wide, int_group, lut_bits
 from archsim.emulator.mem_ops import (
-    L_LDC,
     L_LDGSTS,
     L_LDSM,
     L_LOAD,
@@ -35,8 +33,8 @@ from archsim.emulator.mem_ops import (
     load,
     movm,
     set_fault,
-    stsm,
     store,
+    stsm,
     translate,
 )
 from archsim.emulator.mma_ops import mma_group
@@ -78,7 +76,6 @@ from archsim.emulator.records import (
     Q_SHARED_OFF,
     Q_SHARED_STRIDE,
     Q_TRACE,
-    Q_WARPS,
     R_FAULT,
     R_FLUSH,
     R_LIMIT,
@@ -97,6 +94,7 @@ from archsim.emulator.records import (
 from archsim.emulator.special_ops import special_group
 from archsim.emulator.trace_ops import close_segment, end_run, record_addresses, segment_full
 from archsim.emulator.warp_ops import warp_group
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 ALL64 = u64(0xFFFFFFFFFFFFFFFF)
@@ -105,7 +103,7 @@ WINDOW24 = u64(0xFFFFFF)
 SPIN_LIMIT = 8
 
 
-@njit(cache=True)
+@jit
 def trace_instruction(ctx: Any, w: int, index: int, m: Any) -> None:
     """Extend the open run by one instruction, or begin a new one."""
     ws = ctx.warps[w]
@@ -117,7 +115,7 @@ def trace_instruction(ctx: Any, w: int, index: int, m: Any) -> None:
     ws["n_inst"] += 1
 
 
-@njit(cache=True)
+@jit
 def const_load(V: Any, S: Any, cbank: Any, pos: Any, bank: int, size: int, signed: int, m: Any, fault: Any) -> Any:
     """LDC with a register index: S[4] = byte offset in the bank; result in D."""
     for l in range(32):
@@ -139,7 +137,7 @@ def const_load(V: Any, S: Any, cbank: Any, pos: Any, bank: int, size: int, signe
     return True
 
 
-@njit(cache=True)
+@jit
 def spin_check(ws: Any, pc: int) -> Any:
     """True when the warp has polled the same instruction SPIN_LIMIT times running."""
     if ws["spin_pc"] == pc:
@@ -153,7 +151,7 @@ def spin_check(ws: Any, pc: int) -> Any:
     return False
 
 
-@njit(cache=True)
+@jit
 def copy_async(ctx: Any, w: int, ins: Any, pa: Any, m: Any, sbase: Any, lbase: Any, cfirst: int) -> Any:
     """LDGSTS: S[4] holds the shared addresses; records global first, then shared."""
     V, U, S, scal = ctx.V[w], ctx.U[w], ctx.S, ctx.scal
@@ -185,7 +183,7 @@ def copy_async(ctx: Any, w: int, ins: Any, pa: Any, m: Any, sbase: Any, lbase: A
     return True
 
 
-@njit(cache=True)
+@jit
 def space_query(S: Any, P: Any, pd: int, which: int, m: Any) -> None:
     """QSPC.E.G / .S / .L."""
     r = u32(0)
@@ -201,7 +199,7 @@ def space_query(S: Any, P: Any, pd: int, which: int, m: Any) -> None:
     write_pred(P, pd, r, m)
 
 
-@njit(cache=True)
+@jit
 def memory_group(ctx: Any, w: int, ins: Any, pa: Any, rb: int, rc: int, m: Any, tracing: Any) -> Any:
     """Loads, stores, atomics, constant loads with an index. False after a fault."""
     V, U, S, scal = ctx.V[w], ctx.U[w], ctx.S, ctx.scal
@@ -267,7 +265,7 @@ def memory_group(ctx: Any, w: int, ins: Any, pa: Any, rb: int, rc: int, m: Any, 
     return True
 
 
-@njit(cache=True)
+@jit
 def plop3(P: Any, ins: Any, m: Any) -> None:
     """PLOP3 / UPLOP3: var = lut1 | lut2 << 8; third source in er."""
     a, b = u32(P[ins["pa"]] ^ ins["pa_inv"]), u32(P[ins["pb"]] ^ ins["pb_inv"])
@@ -278,7 +276,7 @@ def plop3(P: Any, ins: Any, m: Any) -> None:
     write_pred(P, i64(ins["pe"]), y, m)
 
 
-@njit(cache=True)
+@jit
 def alu_rare(
     ctx: Any, w: int, ins: Any, group: int, op: int, pa: Any, ra: int, rb: int, rc: int, m: Any
 ) -> None:
@@ -302,7 +300,7 @@ def alu_rare(
         plop3(P, ins, m)
 
 
-@njit(cache=True)
+@jit
 def execute(ctx: Any, w: int, ins: Any, V: Any, VF: Any, P: Any, U: Any, m: Any, tracing: Any) -> Any:
     """One instruction that is not control flow, on the lanes of m (not empty). False after a fault."""
     group, op, n = i64(ins["group"]), i64(ins["op"]), i64(ins["nsrc"])
@@ -351,7 +349,7 @@ def execute(ctx: Any, w: int, ins: Any, V: Any, VF: Any, P: Any, U: Any, m: Any,
     return True
 
 
-@njit(cache=True)
+@jit
 def step_flow(ctx: Any, w: int, ins: Any, pc: int, active: Any, m: Any) -> int:
     """One control-flow instruction: fetch its operands and execute."""
     V, U, P = ctx.V[w], ctx.U[w], ctx.P[w]
@@ -365,7 +363,7 @@ def step_flow(ctx: Any, w: int, ins: Any, pc: int, active: Any, m: Any) -> int:
     return flow_group(ctx, w, pc, active, m, pa, ra, rb)
 
 
-@njit(cache=True)
+@jit
 def run_warp(ctx: Any, w: int, budget: int) -> int:
     """Run one warp for at most `budget` instructions; returns why it stopped (R_*)."""
     V, VF, P, U = ctx.V[w], ctx.VF[w], ctx.P[w], ctx.U[w]

@@ -150,11 +150,12 @@ class Machine:
     def _run(
         self, kernel: EmuKernel, g: Geometry, ctx: Ctx, recorder: Any, limit: int, progress: Any
     ) -> None:  # fmt: skip
-        from archsim.emulator.schedule import run_grid
+        from archsim.emulator.compiled import run_grid
 
+        run = run_grid()
         while True:
             ctx.scal[Q_YIELD_AT] = ctx.scal[Q_EXECUTED] + PROGRESS_INSTRUCTIONS
-            reason = run_grid(ctx)
+            reason = run(ctx)
             if reason == R_DONE:
                 break
             if reason == R_FLUSH:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.records import (
     F_MISALIGNED,
@@ -33,6 +32,7 @@ from archsim.emulator.records import (
     SPACE_LOCAL,
     SPACE_SHARED,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 LOW = u64(0xFFFFFFFF)
@@ -42,7 +42,7 @@ LOCAL_HIGH = LOCAL_WINDOW >> 32
 (L_LOAD, L_STORE, L_LDSM, L_STSM, L_MOVM, L_LDGSTS, L_LDC, L_QSPC, L_ARRIVE_COPY) = range(9)
 
 
-@njit(cache=True)
+@jit
 def addresses(
     V: Any, U: Any, S: Any, k: int, mr: int, m64: int, mu: int, mu64: int, scale: int, off: Any, narrow: int
 ) -> None:
@@ -67,7 +67,7 @@ def addresses(
             S[k, l] &= LOW
 
 
-@njit(cache=True)
+@jit
 def set_fault(fault: Any, code: int, lane: int, address: Any) -> Any:
     fault[0]["code"] = code
     fault[0]["lane"] = lane
@@ -75,7 +75,7 @@ def set_fault(fault: Any, code: int, lane: int, address: Any) -> Any:
     return False
 
 
-@njit(cache=True)
+@jit
 def translate_shared(S: Any, l: int, a: Any, size: int, scal: Any, sbase: Any, cfirst: int, fault: Any) -> Any:
     """Shared window address of one lane to a byte offset in mem."""
     rank, offset = i64(a >> u64(24)), i64(a & u64(0xFFFFFF))
@@ -91,7 +91,7 @@ def translate_shared(S: Any, l: int, a: Any, size: int, scal: Any, sbase: Any, c
     return True
 
 
-@njit(cache=True)
+@jit
 def translate_local(S: Any, l: int, a: Any, size: int, scal: Any, lbase: Any, fault: Any) -> Any:
     """Local address of one lane to a byte offset in mem."""
     if i64(a) + size > scal[Q_LOCAL_BYTES]:
@@ -100,7 +100,7 @@ def translate_local(S: Any, l: int, a: Any, size: int, scal: Any, lbase: Any, fa
     return True
 
 
-@njit(cache=True)
+@jit
 def translate_global(S: Any, l: int, a: Any, size: int, gbase: Any, gbytes: Any, valid: Any) -> Any:
     """Global address to an offset in mem; False when outside every live allocation."""
     offset = a - gbase
@@ -112,7 +112,7 @@ def translate_global(S: Any, l: int, a: Any, size: int, gbase: Any, gbytes: Any,
     return True
 
 
-@njit(cache=True)
+@jit
 def translate(
     S: Any, k: int, space: int, size: int, m: Any, scal: Any, valid: Any, sbase: Any, lbase: Any, cfirst: int, fault: Any
 ) -> Any:
@@ -147,7 +147,7 @@ def translate(
     return True
 
 
-@njit(cache=True)
+@jit
 def load_word(mem: Any, offset: Any, size: int, signed: int) -> Any:
     """1, 2 or 4 bytes at a byte offset, extended to 32 bits."""
     w = mem[i64(offset >> u64(2))]
@@ -160,7 +160,7 @@ def load_word(mem: Any, offset: Any, size: int, signed: int) -> Any:
     return u32(x)
 
 
-@njit(cache=True)
+@jit
 def store_word(mem: Any, offset: Any, size: int, x: Any) -> None:
     """1, 2 or 4 bytes to a byte offset."""
     i = i64(offset >> u64(2))
@@ -172,7 +172,7 @@ def store_word(mem: Any, offset: Any, size: int, x: Any) -> None:
         mem[i] = (mem[i] & ~keep) | (u32(x << shift) & keep)
 
 
-@njit(cache=True)
+@jit
 def load(V: Any, S: Any, mem: Any, dst: int, size: int, signed: int, m: Any) -> None:
     """Load 1-16 bytes a lane into dst.. in the lanes of m."""
     if size <= 4:
@@ -187,7 +187,7 @@ def load(V: Any, S: Any, mem: Any, dst: int, size: int, signed: int, m: Any) -> 
                 V[dst + j, l] = mem[i + j]
 
 
-@njit(cache=True)
+@jit
 def store(V: Any, S: Any, mem: Any, src: int, size: int, m: Any) -> None:
     """Store 1-16 bytes a lane from src.. in the lanes of m, in lane order."""
     for l in range(32):
@@ -200,7 +200,7 @@ def store(V: Any, S: Any, mem: Any, src: int, size: int, m: Any) -> None:
                     mem[i + j] = V[src + j, l]
 
 
-@njit(cache=True)
+@jit
 def ldsm(V: Any, S: Any, mem: Any, dst: int, matrices: int, transposed: int, m: Any) -> None:
     """LDSM.16: 8x8 matrices of halves; lane 8i+r addresses row r of matrix i."""
     for i in range(matrices):
@@ -217,7 +217,7 @@ def ldsm(V: Any, S: Any, mem: Any, dst: int, matrices: int, transposed: int, m: 
                 V[ROW_D + i, l] = load_word(mem, S[5, 8 * i + (l >> 2)] + u64(4 * (l & 3)), 4, 0)
 
 
-@njit(cache=True)
+@jit
 def stsm(V: Any, S: Any, mem: Any, src: int, matrices: int, transposed: int) -> None:
     """STSM.16: the inverse of LDSM."""
     for i in range(matrices):
@@ -232,7 +232,7 @@ def stsm(V: Any, S: Any, mem: Any, src: int, matrices: int, transposed: int) -> 
                 store_word(mem, S[5, 8 * i + (l >> 2)] + u64(4 * (l & 3)), 4, x)
 
 
-@njit(cache=True)
+@jit
 def movm(V: Any, ra: int) -> None:
     """MOVM.16.MT88: transpose the 8x8 matrix of halves held as one word a lane."""
     for l in range(32):
@@ -243,7 +243,7 @@ def movm(V: Any, ra: int) -> None:
         V[ROW_D, l] = lo | hi << u32(16)
 
 
-@njit(cache=True)
+@jit
 def ldgsts(S: Any, mem: Any, size: int, zfill: int, pa: Any, m: Any) -> None:
     """Copy `size` bytes a lane from global offset S[7] to shared offset S[6]; the last S[3] bytes are zeros."""
     for l in range(32):

@@ -14,13 +14,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64, fma64, popc32
 from archsim.emulator.convert_ops import T_E4M3, T_E5M2, from_fp8
 from archsim.emulator.half_ops import half_to_f32
 from archsim.emulator.records import ROW_D
 from archsim.emulator.softfloat import NAN32, round32, round_to_format
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 
@@ -29,7 +29,7 @@ u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.floa
 # var: a kind 0-3, b kind 4-7, m16 8, f16 result 9, sat 10, a signed 11, b signed 12, BMMA AND 13, k in 16-25
 
 
-@njit(cache=True)
+@jit
 def kind_bits(kind: int) -> int:
     if kind <= MK_BF16:
         return 16
@@ -38,7 +38,7 @@ def kind_bits(kind: int) -> int:
     return 4 if kind == MK_I4 else 8
 
 
-@njit(cache=True)
+@jit
 def element(word: Any, e: int, kind: int, signed: int) -> Any:
     """Element e of a register as binary64 (exact)."""
     if kind == MK_F16:
@@ -58,7 +58,7 @@ def element(word: Any, e: int, kind: int, signed: int) -> Any:
     return f64(x)
 
 
-@njit(cache=True)
+@jit
 def gather_ab(V: Any, M: Any, ra: int, rb: int, var: int) -> None:
     """M[0][row * K + k] = A, M[1][column * K + k] = B."""
     ka, kb, m16, depth = var & 15, var >> 4 & 15, var >> 8 & 1, var >> 16 & 1023
@@ -77,19 +77,19 @@ def gather_ab(V: Any, M: Any, ra: int, rb: int, var: int) -> None:
                     M[0, g * depth + first + e] = element(V[ra + block, l], e, ka, var >> 11 & 1)
 
 
-@njit(cache=True)
+@jit
 def exponent_of(x: Any) -> Any:
     """Unbiased exponent of a binary64 (zero gives a very small one)."""
     e = i64(as_u64(x) >> u64(52) & u64(0x7FF))
     return i64(-2000) if e == 0 else e - 1023
 
 
-@njit(cache=True)
+@jit
 def power2(e: Any) -> Any:
     return as_f64(u64(u64(e + 1023) << u64(52)))
 
 
-@njit(cache=True)
+@jit
 def fused_sum(M: Any, a: int, b: int, n: int, c: Any, keep: int) -> Any:
     """Aligned, truncated sum of c and n products, as an exact binary64."""
     top = exponent_of(c)
@@ -112,7 +112,7 @@ def fused_sum(M: Any, a: int, b: int, n: int, c: Any, keep: int) -> Any:
     return f64(total) * power2(-shift)
 
 
-@njit(cache=True)
+@jit
 def group_size(arch: int, kind: int) -> int:
     """k-elements that are summed at once: 4 on sm_75, 8 (tf32: 4) on sm_80..89, 16 (tf32: 8) on sm_90 [sass.md K]."""
     full = 4 if arch < 80 else (8 if arch < 90 else 16)
@@ -121,13 +121,13 @@ def group_size(arch: int, kind: int) -> int:
     return full if kind <= MK_BF16 else 2 * full
 
 
-@njit(cache=True)
+@jit
 def extra_bits(arch: int) -> int:
     """Bits kept below the last bit of a binary32 aligned to the largest exponent."""
     return 0 if arch < 80 else (1 if arch < 90 else 2)
 
 
-@njit(cache=True)
+@jit
 def hmma(V: Any, M: Any, var: int, ra: int, rb: int, rc: int, arch: int) -> None:
     gather_ab(V, M, ra, rb, var)
     depth, half_out = var >> 16 & 1023, var >> 9 & 1
@@ -155,7 +155,7 @@ def hmma(V: Any, M: Any, var: int, ra: int, rb: int, rc: int, arch: int) -> None
                 V[ROW_D + h, l] = packed
 
 
-@njit(cache=True)
+@jit
 def imma(V: Any, M: Any, var: int, ra: int, rb: int, rc: int) -> None:
     gather_ab(V, M, ra, rb, var)
     depth = var >> 16 & 1023
@@ -174,7 +174,7 @@ def imma(V: Any, M: Any, var: int, ra: int, rb: int, rc: int) -> None:
                 V[ROW_D + 2 * h + j, l] = u32(r & i64(0xFFFFFFFF))
 
 
-@njit(cache=True)
+@jit
 def bmma(V: Any, var: int, ra: int, rb: int, rc: int) -> None:
     """Single-bit products (XOR or AND) counted: register r as in IMMA with 32 elements a word."""
     blocks = (var >> 16 & 1023) // 128
@@ -192,12 +192,12 @@ def bmma(V: Any, var: int, ra: int, rb: int, rc: int) -> None:
                 V[ROW_D + 2 * h + j, l] = total
 
 
-@njit(cache=True)
+@jit
 def pair(V: Any, row: int, l: int) -> Any:
     return as_f64(u64(V[row + 1, l]) << u64(32) | u64(V[row, l]))
 
 
-@njit(cache=True)
+@jit
 def dmma(V: Any, var: int, ra: int, rb: int, rc: int) -> None:
     """8x8x4: A (g, t), B (t, g), C (g, 2t), (g, 2t+1); a chain of fused multiply-adds in k order."""
     for l in range(32):
@@ -211,7 +211,7 @@ def dmma(V: Any, var: int, ra: int, rb: int, rc: int) -> None:
             V[ROW_D + 2 * j + 1, l] = u32(b >> u64(32))
 
 
-@njit(cache=True)
+@jit
 def mma_group(V: Any, M: Any, op: int, var: int, ra: int, rb: int, rc: int, arch: int) -> None:
     """All matrix instructions; the result is in ROW_D..."""
     if op == MM_HMMA:

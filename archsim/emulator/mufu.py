@@ -13,25 +13,25 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64
 from archsim.emulator.half_ops import half_to_f32
 from archsim.emulator.records import ROW_D
 from archsim.emulator.softfloat import NAN32, flush32, is_nan32, round_to_format
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 
 (M_RCP, M_RSQ, M_SQRT, M_LG2, M_EX2, M_SIN, M_COS, M_TANH, M_RCP64H, M_RSQ64H, M_EX2_F16, M_TANH_F16) = range(12)
 
 
-@njit(cache=True)
+@jit
 def turn_reduced(x: Any) -> Any:
     """Fraction of a turn in [-0.5, 0.5]."""
     return x - math.floor(x + 0.5)
 
 
-@njit(cache=True)
+@jit
 def mufu_value(op: int, bits: Any) -> Any:
     """One binary32 function on bits."""
     bits = flush32(bits)
@@ -78,7 +78,7 @@ def mufu_value(op: int, bits: Any) -> Any:
     return flush32(as_u32(f32(r)))
 
 
-@njit(cache=True)
+@jit
 def mufu_high(op: int, hi: Any) -> Any:
     """RCP64H, RSQ64H: high word in, high word out."""
     x = as_f64(u64(hi) << u64(32))
@@ -96,7 +96,7 @@ def mufu_high(op: int, hi: Any) -> Any:
     return u32(b & u32(0x80000000)) if u32(b & u32(0x7FF00000)) == u32(0) else b
 
 
-@njit(cache=True)
+@jit
 def mufu_group(V: Any, op: int, ra: int) -> None:
     """MUFU on 32 lanes."""
     for l in range(32):

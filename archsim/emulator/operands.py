@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.records import (
     FULL,
@@ -24,11 +23,12 @@ from archsim.emulator.records import (
     MOD_NEG_H1,
     ROW_D,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i64 = np.uint32, np.uint64, np.int64
 
 
-@njit(cache=True)
+@jit
 def modify(V: Any, row: int, width: int, mod: int) -> None:
     """Apply operand modifiers in place to `width` scratch rows."""
     top = row + width - 1
@@ -60,7 +60,7 @@ def modify(V: Any, row: int, width: int, mod: int) -> None:
                 V[row + 1, l] = ~V[row + 1, l] + (carry if x == u32(0) else u32(0))
 
 
-@njit(cache=True)
+@jit
 def fetch(V: Any, U: Any, kind: int, row: int, imm: Any, mod: int, width: int, scratch: int) -> int:
     """Row where the operand can be read: its own, or scratch rows filled with the broadcast or modified value."""
     if kind == K_REG:
@@ -87,7 +87,7 @@ def fetch(V: Any, U: Any, kind: int, row: int, imm: Any, mod: int, width: int, s
     return scratch
 
 
-@njit(cache=True)
+@jit
 def write_rows(V: Any, row: int, width: int, mask: Any) -> None:
     """Copy result rows ROW_D.. to the destination in the lanes of `mask`."""
     for k in range(width):
@@ -100,7 +100,7 @@ def write_rows(V: Any, row: int, width: int, mask: Any) -> None:
                     V[row + k, l] = V[ROW_D + k, l]
 
 
-@njit(cache=True)
+@jit
 def write_pred(P: Any, index: int, value: Any, mask: Any) -> None:
     """Set the lanes of `mask` of one predicate."""
     P[index] = (P[index] & ~mask) | (value & mask)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.interp import run_warp
 from archsim.emulator.records import (
@@ -52,6 +51,8 @@ from archsim.emulator.records import (
     W_RUN,
 )
 from archsim.emulator.trace_ops import close_segment
+from archsim.kernels.jit import jit
+from archsim.kernels.ref import ref
 
 u32, u64, i64 = np.uint32, np.uint64, np.int64
 
@@ -59,7 +60,7 @@ SLICE = 20000  # instructions of one warp before the next warp of its CTA gets a
 SPIN_ROUNDS = 16  # rounds in which every warp of a CTA polled in vain before another CTA is started or resumed
 
 
-@njit(cache=True)
+@jit
 def start_warp(ctx: Any, w: int, slot: int, index: int) -> None:
     """A fresh warp at pc 0: registers, predicates and convergence registers cleared."""
     V, P, U, B = ctx.V[w], ctx.P[w], ctx.U[w], ctx.B[w]
@@ -87,7 +88,7 @@ def start_warp(ctx: Any, w: int, slot: int, index: int) -> None:
     sp[0]["pc"], sp[0]["mask"], sp[0]["state"], sp[0]["arg"] = 0, exists, S_RUN, 0
 
 
-@njit(cache=True)
+@jit
 def start_cta(ctx: Any, slot: int, linear: Any, rank: int, first: int) -> None:
     """Place one CTA in a slot: zero its shared and local memory, start its warps."""
     scal = ctx.scal
@@ -113,7 +114,7 @@ def start_cta(ctx: Any, slot: int, linear: Any, rank: int, first: int) -> None:
         start_warp(ctx, slot * nw + i, slot, i)
 
 
-@njit(cache=True)
+@jit
 def start_next(ctx: Any) -> Any:
     """Start the next cluster of CTAs in free slots; False when none is left or there is no room."""
     scal = ctx.scal
@@ -144,7 +145,7 @@ def start_next(ctx: Any) -> Any:
     return False
 
 
-@njit(cache=True)
+@jit
 def finish_warp(ctx: Any, w: int, cta: Any) -> Any:
     """Write the last trace segment of an ended warp; False if the batch is full."""
     if ctx.scal[Q_TRACE] != 0 and cta["record"] != 0:
@@ -154,7 +155,7 @@ def finish_warp(ctx: Any, w: int, cta: Any) -> Any:
     return True
 
 
-@njit(cache=True)
+@jit
 def run_cta(ctx: Any, slot: int) -> int:
     """Run the warps of one CTA in turn until it ends (R_DONE), waits for others (R_SPIN, R_BLOCKED) or must return."""
     scal, cta = ctx.scal, ctx.ctas[slot]
@@ -204,8 +205,8 @@ def run_cta(ctx: Any, slot: int) -> int:
             cta["spin_rounds"] = 0
 
 
-@njit(cache=True)
-def run_grid(ctx: Any) -> int:
+@jit
+def grid_loop(ctx: Any) -> int:
     """Run until the grid is done or something needs Python (flush, system call, progress, fault)."""
     scal = ctx.scal
     while True:
@@ -239,13 +240,18 @@ def run_grid(ctx: Any) -> int:
                 start_next(ctx)
 
 
-@njit(cache=True)
+def run_grid(ctx: Any) -> int:
+    """Entry point, compiled by `archsim.emulator.compiled`: see `grid_loop`."""
+    return grid_loop(ref(ctx))
+
+
+@jit
 def any_open(ctx: Any) -> Any:
     """True when every resident CTA is still running after a whole round: they poll, so another CTA may help."""
     return ctx.scal[Q_NEXT_CTA] < ctx.scal[Q_NCTAS]
 
 
-@njit(cache=True)
+@jit
 def all_blocked(ctx: Any) -> Any:
     for slot in range(ctx.scal[Q_SLOTS]):
         if ctx.ctas[slot]["state"] == 1:
@@ -255,7 +261,7 @@ def all_blocked(ctx: Any) -> Any:
     return True
 
 
-@njit(cache=True)
+@jit
 def blocked(ctx: Any, slot: int) -> int:
     """Deadlock: report the first waiting split of the CTA."""
     nw = ctx.scal[Q_WARPS]

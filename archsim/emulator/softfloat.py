@@ -14,9 +14,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import as_f32, as_f64, as_u32, as_u64, fma32, fma64, highest
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64, f32, f64 = np.uint32, np.uint64, np.int32, np.int64, np.float32, np.float64
 SIGN32 = u32(0x80000000)
@@ -27,23 +27,23 @@ NAN64_GENERATED = u64(0xFFF8000000000000)
 INF32 = u32(0x7F800000)
 
 
-@njit(cache=True)
+@jit
 def is_nan32(x: Any) -> Any:
     return u32(x & u32(0x7FFFFFFF)) > INF32
 
 
-@njit(cache=True)
+@jit
 def is_nan64(x: Any) -> Any:
     return u64(x & u64(0x7FFFFFFFFFFFFFFF)) > u64(0x7FF0000000000000)
 
 
-@njit(cache=True)
+@jit
 def flush32(x: Any) -> Any:
     """Denormal binary32 bits to zero of the same sign."""
     return u32(x & SIGN32) if u32(x & INF32) == u32(0) else u32(x)
 
 
-@njit(cache=True)
+@jit
 def odd64(s: Any, e: Any) -> Any:
     """The sum s + e (e the exact error of the nearest s) rounded to odd."""
     if e == 0.0 or not math.isfinite(s):
@@ -55,7 +55,7 @@ def odd64(s: Any, e: Any) -> Any:
     return as_f64(u64(bits + u64(1))) if away else as_f64(u64(bits - u64(1)))
 
 
-@njit(cache=True)
+@jit
 def round32(x: Any, mode: int) -> Any:
     """binary64 value to binary32 bits in the given direction."""
     y = f32(x)
@@ -73,7 +73,7 @@ def round32(x: Any, mode: int) -> Any:
     return r
 
 
-@njit(cache=True)
+@jit
 def step32(r: Any, direction: int) -> Any:
     """Neighbour of a binary32 value (bits) above or below."""
     if u32(r & u32(0x7FFFFFFF)) == u32(0):
@@ -82,7 +82,7 @@ def step32(r: Any, direction: int) -> Any:
     return u32(r - u32(1)) if negative == (direction > 0) else u32(r + u32(1))
 
 
-@njit(cache=True)
+@jit
 def step64(r: Any, direction: int) -> Any:
     """Neighbour of a binary64 value (bits) above or below."""
     if u64(r & u64(0x7FFFFFFFFFFFFFFF)) == u64(0):
@@ -91,14 +91,14 @@ def step64(r: Any, direction: int) -> Any:
     return u64(r - u64(1)) if negative == (direction > 0) else u64(r + u64(1))
 
 
-@njit(cache=True)
+@jit
 def two_sum(a: Any, b: Any) -> Any:
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
-@njit(cache=True)
+@jit
 def zero_sum_sign(p: Any, c: Any, mode: int) -> Any:
     """Bits of the zero that p + c = 0 gives: like signs keep it, unlike give +0 (-0 toward minus infinity)."""
     np_, nc = math.copysign(1.0, p) < 0, math.copysign(1.0, c) < 0
@@ -107,7 +107,7 @@ def zero_sum_sign(p: Any, c: Any, mode: int) -> Any:
     return SIGN32 if mode == 1 else u32(0)
 
 
-@njit(cache=True)
+@jit
 def fma32_round(a: Any, b: Any, c: Any, mode: int) -> Any:
     """a * b + c on binary32 bits, one rounding in `mode`; NaN 0x7fffffff."""
     x, y, z = f64(as_f32(a)), f64(as_f32(b)), f64(as_f32(c))
@@ -123,7 +123,7 @@ def fma32_round(a: Any, b: Any, c: Any, mode: int) -> Any:
     return round32(odd64(s, e), mode)
 
 
-@njit(cache=True)
+@jit
 def add64_round(a: Any, b: Any, mode: int) -> Any:
     """a + b on binary64 bits in a directed mode."""
     x, y = as_f64(a), as_f64(b)
@@ -133,7 +133,7 @@ def add64_round(a: Any, b: Any, mode: int) -> Any:
     return adjust64(s, e, x, y, mode)
 
 
-@njit(cache=True)
+@jit
 def adjust64(s: Any, e: Any, x: Any, y: Any, mode: int) -> Any:
     """Step the nearest result s according to the sign of its error e."""
     r = as_u64(s)
@@ -152,7 +152,7 @@ def adjust64(s: Any, e: Any, x: Any, y: Any, mode: int) -> Any:
     return r
 
 
-@njit(cache=True)
+@jit
 def fma64_round(a: Any, b: Any, c: Any, mode: int) -> Any:
     """a * b + c on binary64 bits in a directed mode.
 
@@ -176,7 +176,7 @@ def fma64_round(a: Any, b: Any, c: Any, mode: int) -> Any:
     return adjust64(s, fma_error(x, y, z, s), x, y, mode)
 
 
-@njit(cache=True)
+@jit
 def fma_error(x: Any, y: Any, z: Any, s: Any) -> Any:
     """A value with the sign of (x*y + z) - s, s = fma(x, y, z)."""
     uh = x * y
@@ -187,7 +187,7 @@ def fma_error(x: Any, y: Any, z: Any, s: Any) -> Any:
     return g + a2
 
 
-@njit(cache=True)
+@jit
 def half_to_f64(h: Any) -> Any:
     """binary16 bits to a value, exact."""
     h = u32(h)
@@ -202,7 +202,7 @@ def half_to_f64(h: Any) -> Any:
     return -v if h & u32(0x8000) else v
 
 
-@njit(cache=True)
+@jit
 def round_to_format(x: Any, ebits: int, mbits: int, mode: int) -> Any:
     """binary64 value to the bits of a small IEEE-like format (binary16: 5, 10; bfloat16: 8, 7; e5m2: 5, 2).
 
@@ -251,23 +251,23 @@ def round_to_format(x: Any, ebits: int, mbits: int, mode: int) -> Any:
     return u32(sign | result)
 
 
-@njit(cache=True)
+@jit
 def f64_to_half(x: Any, mode: int) -> Any:
     """binary64 to binary16 bits."""
     return round_to_format(x, 5, 10, mode)
 
 
-@njit(cache=True)
+@jit
 def bf16_to_f64(h: Any) -> Any:
     return f64(as_f32(u32(u32(h) << u32(16))))
 
 
-@njit(cache=True)
+@jit
 def f64_to_bf16(x: Any, mode: int) -> Any:
     return round_to_format(x, 8, 7, mode)
 
 
-@njit(cache=True)
+@jit
 def sqrt32(x: Any) -> Any:
     return f32(math.sqrt(f64(x)))
 

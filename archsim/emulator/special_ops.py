@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.records import (
     Q_CLOCK,
@@ -19,6 +18,7 @@ from archsim.emulator.records import (
     ROW_D,
     SHARED_WINDOW,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i64 = np.uint32, np.uint64, np.int64
 SHARED_HIGH = SHARED_WINDOW >> 32
@@ -28,7 +28,7 @@ SHARED_HIGH = SHARED_WINDOW >> 32
  SR_CLOCKHI, SR_GTIMELO, SR_GTIMEHI, SR_TID, SR_LEPC) = range(26)  # fmt: skip
 
 
-@njit(cache=True)
+@jit
 def lane_value(ctx: Any, w: int, reg: int, l: int) -> Any:
     """Value of a special register in one lane."""
     ws, scal = ctx.warps[w], ctx.scal
@@ -79,7 +79,7 @@ def lane_value(ctx: Any, w: int, reg: int, l: int) -> Any:
     return u32(0)
 
 
-@njit(cache=True)
+@jit
 def special_group(ctx: Any, w: int, reg: int, wide: int, m: Any) -> None:
     """Value in D (and D+1 for the 64-bit form: the next register of a LO/HI pair). Clocks count instructions."""
     V, scal = ctx.V[w], ctx.scal

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import lowest
 from archsim.emulator.records import (
@@ -17,12 +16,13 @@ from archsim.emulator.records import (
     Q_BATCH_RUNS,
     Q_BATCH_WARPS,
 )
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 SEGMENT = 4096  # instructions; archsim.trace.layout.SEGMENT_INSTRUCTIONS
 
 
-@njit(cache=True)
+@jit
 def end_run(ctx: Any, w: int) -> None:
     """Write the open run to the staging area."""
     ws = ctx.warps[w]
@@ -34,7 +34,7 @@ def end_run(ctx: Any, w: int) -> None:
     ws["run_count"] = 0
 
 
-@njit(cache=True)
+@jit
 def segment_full(ws: Any) -> Any:
     """True when the next instruction needs a new segment."""
     return (
@@ -45,7 +45,7 @@ def segment_full(ws: Any) -> Any:
     )
 
 
-@njit(cache=True)
+@jit
 def close_segment(ctx: Any, w: int, cta: Any, last: int) -> Any:
     """Copy the staged segment to the batch; False (nothing done) if the batch has no room."""
     ws = ctx.warps[w]
@@ -74,7 +74,7 @@ def close_segment(ctx: Any, w: int, cta: Any, last: int) -> Any:
     return True
 
 
-@njit(cache=True)
+@jit
 def record_addresses(warps: Any, mems: Any, lanes: Any, S: Any, w: int, k: int, keep: Any, m: Any) -> None:
     """One address record: S[k] & keep of the lanes in m, affine in the lane number where it is."""
     ws = warps[w]

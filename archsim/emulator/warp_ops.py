@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from archsim.emulator.bits import lowest
 from archsim.emulator.operands import write_pred
 from archsim.emulator.records import ROW_D
+from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 
@@ -17,7 +17,7 @@ u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
 (RD_AND, RD_OR, RD_XOR, RD_SUM, RD_MIN, RD_MAX, RD_SMIN, RD_SMAX) = range(8)
 
 
-@njit(cache=True)
+@jit
 def shfl(V: Any, P: Any, mode: int, pd: int, ra: int, rb: int, rc: int, m: Any) -> None:
     """mode 0 IDX, 1 UP, 2 DOWN, 3 BFLY. An inactive source lane gives the value its register holds."""
     ok_mask = u32(0)
@@ -43,7 +43,7 @@ def shfl(V: Any, P: Any, mode: int, pd: int, ra: int, rb: int, rc: int, m: Any) 
     write_pred(P, pd, ok_mask, m)
 
 
-@njit(cache=True)
+@jit
 def match(V: Any, P: Any, every: int, wide: int, pd: int, ra: int, m: Any) -> None:
     """Masks of the active lanes with equal values; ALL: the whole mask or 0."""
     for l in range(32):
@@ -63,7 +63,7 @@ def match(V: Any, P: Any, every: int, wide: int, pd: int, ra: int, m: Any) -> No
         write_pred(P, pd, u32(0xFFFFFFFF) if whole else u32(0), m)
 
 
-@njit(cache=True)
+@jit
 def redux(V: Any, op: int, ra: int, m: Any) -> None:
     """Reduction over the active lanes, broadcast."""
     started = False
@@ -95,7 +95,7 @@ def redux(V: Any, op: int, ra: int, m: Any) -> None:
         V[ROW_D, l] = r
 
 
-@njit(cache=True)
+@jit
 def vote(V: Any, P: Any, mode: int, pd: int, pa: Any, m: Any) -> None:
     """Ballot in D; pd: 0 any, 1 all, 2 uniform."""
     ballot = u32(pa & m)
@@ -110,7 +110,7 @@ def vote(V: Any, P: Any, mode: int, pd: int, pa: Any, m: Any) -> None:
     write_pred(P, pd, u32(0xFFFFFFFF) if result else u32(0), u32(0xFFFFFFFF) if pd >= 16 else m)
 
 
-@njit(cache=True)
+@jit
 def warp_group(
     V: Any, P: Any, op: int, var: int, pd: int, pe: int, pa: Any, ra: int, rb: int, rc: int, m: Any, bar: Any
 ) -> None:

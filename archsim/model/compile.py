@@ -1,14 +1,9 @@
-"""Compiled entry points, cached on disk under the content of what they were compiled from.
-
-Numba's own cache only watches the file of the cached function, not its callees. So the cache folder is named by a hash
-of every kernel source, the plug-ins, and the versions of Numba and Python: edited code is never run stale.
-"""
+"""Compiled entry points of the model: every kernel source and plug-in is part of the key of the cache (`jitcache`)."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -16,22 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numba
-
 from archsim.errors import ConfigError
+from archsim.kernels.jitcache import cache_root, compile_entry, content_hash, settings
 from archsim.kernels.slots import REGISTRY
 from archsim.model.interpret import interpreted
 
 BUILT_IN = ("schedulers", "prefetchers", "register_caches")
 _user_files: list[Path] = []
-settings: Any = numba.config  # its attributes are made at run time
-
-
-def cache_root() -> Path:
-    """Folder of compiled code: $ARCHSIM_CACHE, else the user's cache folder."""
-    if "ARCHSIM_CACHE" in os.environ:
-        return Path(os.environ["ARCHSIM_CACHE"]) / "numba"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "archsim" / "numba"
 
 
 def load_plugin_file(path: str | Path) -> ModuleType:
@@ -68,14 +54,6 @@ def find_plugin(kind: str, name: str) -> Any:
         raise ConfigError(f"sm.{kind}: no {kind} named {name!r}; known: {known}") from None
 
 
-def _hash(paths: Iterable[Path]) -> bytes:
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {settings.CPU_NAME}".encode())
-    for path in paths:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.digest()
-
-
 def _package_sources() -> Iterable[Path]:
     package = Path(__file__).resolve().parents[1]
     for folder in ("kernels", "plugins"):
@@ -83,12 +61,12 @@ def _package_sources() -> Iterable[Path]:
 
 
 # As imported: an edit while this process runs must not label code compiled from the old text with the new text's key.
-_PACKAGE_HASH = _hash(_package_sources())
+_PACKAGE_HASH = content_hash(_package_sources())
 
 
 def content_key() -> str:
     """Hash of everything that compiled code depends on."""
-    return hashlib.sha256(_PACKAGE_HASH + _hash(_user_files)).hexdigest()[:20]
+    return hashlib.sha256(_PACKAGE_HASH + content_hash(_user_files)).hexdigest()[:20]
 
 
 @cache
@@ -96,11 +74,12 @@ def _compiled(module: str, name: str, key: str, parallel: bool) -> Callable[...,
     function = getattr(importlib.import_module(f"archsim.kernels.{module}"), name)
     if settings.DISABLE_JIT:
         return interpreted(function)
-    settings.CACHE_DIR = str(cache_root() / key)
-    compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=parallel)(function)
-    return compiled
+    return compile_entry(function, key, parallel=parallel)
 
 
 def entry(module: str, name: str, *, parallel: bool = False) -> Callable[..., Any]:
     """Compiled entry point ``archsim.kernels.<module>.<name>``; call after all plug-ins are loaded."""
     return _compiled(module, name, content_key(), parallel)
+
+
+__all__ = ["cache_root", "content_key", "entry", "find_plugin", "load_plugin_file"]
