@@ -69,6 +69,8 @@ def residency(config: MachineConfig, launch: LaunchInfo) -> Residency:
 
 def parameters(config: MachineConfig, launch: LaunchInfo, scoreboard: bool, carveout: int, acks: bool) -> Any:
     """PARAM[1] for one launch."""
+    if config.memory.backend != "parametric":
+        raise ConfigError(f"memory.backend: {config.memory.backend!r} is not built yet; only 'parametric' runs")
     sm = config.sm
     par = np.zeros(1, lay.PARAM)
     values: dict[str, int] = {
