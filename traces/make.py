@@ -22,6 +22,7 @@ NAMES = (
     "saxpy",
     "gemm_tiled",
     "gemm_fp16_mma",
+    "sgemm_regblock",
     "reduce_shuffle",
     "scan_block",
     "transpose_tiled",
