@@ -150,7 +150,7 @@ def read(m, s, line, sectors, prt, time):
     valid = x["valid"] + 0
     pending = x["pending"] + 0
     hit = sectors & valid
-    wait = sectors & pending
+    wait = sectors & pending & ~valid  # a store may have completed a sector that is still on its way
     miss = sectors & ~(valid | pending)
     if wait != 0:
         _wait_for(m, s, x, wait, prt)

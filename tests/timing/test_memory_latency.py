@@ -280,3 +280,16 @@ def test_a_copy_without_active_lanes_does_not_hold_its_group() -> None:
     k.add("DEPBAR.LE SB0, 0x0", stall=4)
     k.add("NOP")
     assert run_probe(k, overrides=[WARM_ICACHE]).result.complete
+
+
+def test_a_stored_sector_that_is_still_on_its_way_is_a_hit() -> None:
+    """A store that writes a whole missing sector makes it valid: the next load hits and does not wait for the fill."""
+    k = KernelBuilder(86)
+    k.add("LDG.E R8, [R2.64]", write=0, address=(GLOBAL, 4))
+    k.add("STG.E [R2.64], R9", address=(GLOBAL, 4))
+    k.nops(40)
+    k.add("LDG.E R10, [R2.64]", write=1, stall=2, address=(GLOBAL, 4))
+    k.add("FADD R11, R10, R10", wait=(1,))
+    c = run_probe(k, overrides=[WARM_ICACHE]).counters
+    assert c["load_sectors"] == c["load_sector_hits"] + c["load_sector_misses"] == 8
+    assert c["load_sector_hits"] == 4
