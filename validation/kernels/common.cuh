@@ -11,6 +11,10 @@
 #include <cstring>
 #include <vector>
 
+#ifdef ARCHSIM_POWER  // validation/hw/h100/measure_power.sh: repeat the measured kernel and print its power
+#include "../hw/h100/power.cuh"
+#endif
+
 #define SUITE_CHECK(call)                                                                                            \
     do {                                                                                                             \
         cudaError_t suite_error_ = (call);                                                                           \
@@ -90,6 +94,9 @@ class Device {
         SUITE_CHECK(cudaMemcpy(data_, other.data_, bytes(), cudaMemcpyDeviceToDevice));
     }
     std::vector<T> host() const {
+#ifdef ARCHSIM_POWER
+        power::measure_pending();
+#endif
         std::vector<T> out(n_);
         SUITE_CHECK(cudaMemcpy(out.data(), data_, bytes(), cudaMemcpyDeviceToHost));
         return out;
@@ -97,6 +104,9 @@ class Device {
     // The same bytes as another type (float2 as float, say).
     template <class U>
     std::vector<U> host_as() const {
+#ifdef ARCHSIM_POWER
+        power::measure_pending();
+#endif
         std::vector<U> out(bytes() / sizeof(U));
         SUITE_CHECK(cudaMemcpy(out.data(), data_, out.size() * sizeof(U), cudaMemcpyDeviceToHost));
         return out;
@@ -115,6 +125,12 @@ template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t dynamic_shared_bytes, A... args) {
     kernel<<<grid, block, dynamic_shared_bytes>>>(static_cast<P>(args)...);
     SUITE_CHECK(cudaGetLastError());
+#ifdef ARCHSIM_POWER
+    power::remember(reinterpret_cast<const void*>(kernel), grid, block, [=](cudaStream_t stream) {
+        kernel<<<grid, block, dynamic_shared_bytes, stream>>>(static_cast<P>(args)...);
+        POWER_CHECK(cudaGetLastError());
+    });
+#endif
 }
 #endif
 
