@@ -242,6 +242,22 @@ class FrontEndSpec(Spec):
         doc="reply path from L1 to L0; 39 + 1 + 39 = the measured 79",
         source="gpu-core C.2",
     )
+    l1i_fill_lines: int = param(
+        1,
+        unit="lines",
+        ge=1,
+        le=64,
+        doc="lines of the aligned block that an L1 instruction miss brings from the chip",
+        source="gpu-core C.3 (released code): one; more where a card was measured (validation/CALIBRATION.md)",
+    )
+    launch_prefetch_bytes: int = param(
+        0,
+        unit="bytes",
+        ge=0,
+        le=130816,
+        doc="code of a kernel that its launch brings into L1 of every SM, from the entry on (0 = none)",
+        source="NVIDIA class header clc6c0qmd.h: PROGRAM_PREFETCH_SIZE, 9 bits of 256 bytes; 0 where not measured",
+    )
     fetch_bytes: int = param(
         16, unit="bytes", ge=16, le=128, doc="bytes fetched per cycle: one instruction", source="gpu-core C.2"
     )

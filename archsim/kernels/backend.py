@@ -154,7 +154,8 @@ def _serve(m, chip, s, r):
         outcome = _access(m, chip, s, line, sectors, kind == REQ_WRITE, time)
     _count(st, kind, count, outcome >> 32)
     trip = p["l2_trip"] + wait + (outcome & 0xFFFFFFFF)
-    if p["l2_partitions"] > 1 and (line ^ (line >> 5) ^ (line >> 13)) & 1 != s & 1:
+    far = p["l2_partitions"] > 1 and (line ^ (line >> 5) ^ (line >> 13)) & 1 != s & 1
+    if far and kind != REQ_INST:  # code is in both partitions: 5.5 cycles an instruction leave no time for far trips
         trip += p["l2_far_extra"]
     if kind == REQ_ATOMIC or kind == REQ_REDUCTION:
         start = max(c["atomic_free_milli"], time * 1000)

@@ -189,6 +189,31 @@ def first_lane(mask):
 
 
 @jit
+def earlier_lane(row, mask, lane, shift):
+    """True if an active lane before ``lane`` has the same address, without its ``shift`` lowest bits."""
+    wanted = row[LANES_AT + lane] >> shift
+    earlier = mask & ((1 << lane) - 1)
+    while earlier != 0:
+        other = ctz(earlier)
+        earlier &= earlier - 1
+        if row[LANES_AT + other] >> shift == wanted:
+            return True
+    return False
+
+
+@jit
+def same_address(row, mask):
+    """True if all active lanes name one address."""
+    first = row[LANES_AT + ctz(mask)]
+    rest = mask & (mask - 1)
+    while rest != 0:
+        if row[LANES_AT + ctz(rest)] != first:
+            return False
+        rest &= rest - 1
+    return True
+
+
+@jit
 def subtract(row, mask, base):
     """Turn addresses into offsets from ``base``."""
     rest = mask

@@ -113,6 +113,7 @@ PARAM_NAMES = (
     "stall0_yield stall_no_yield depbar_check imad_wide_port fl_switch ibuffer fetch_to_issue sleep_cycles "
     # front end (cache sizes in sets and ways; lines in instructions)
     "line_insts l0_sets l0_ways l1i_sets l1i_ways l0_l1_request l0_l1_reply perfect_icache prefetch_lines "
+    "l1i_fill l1i_mshrs launch_lines "
     "fl_sets fl_ways vl_sets vl_ways vl_miss "
     # register file
     "banks read_ports write_ports window tensor_window second_pipe "
@@ -237,6 +238,9 @@ SM = np.dtype(
         ("fp64_free", "i8"),
         ("barrier_free", "i8"),
         ("l1i_free", "i8"),
+        ("l1i_missing", "i8"),  # instruction lines on their way from the chip
+        ("code_next", "i8"),  # next line that the launch brings into L1, and the line after its last
+        ("code_end", "i8"),
         ("out_free", "i8"),
         ("requests", "i8"),
         ("active_from", "i8"),
@@ -392,7 +396,8 @@ class Machine(NamedTuple):
     lines: np.ndarray  # LINE[num_sms, l1_lines]: L1D
     index: np.ndarray  # i4[num_sms, l1_buckets + 2 * l1_sets]: hash buckets, then newest and oldest line of each set
     caches: np.ndarray  # i8[num_sms, n]: tags and stamps of the small caches (L0 I, L1 I, FL, VL)
-    pending: np.ndarray  # i8[sub-cores, slots, 2]: (line, state) of prefetches, demand misses, constant misses
+    pending: np.ndarray  # i8[sub-cores, slots, 3]: (line, state, cycle at which the request reaches L1) of prefetches,
+    # demand misses and constant misses (line and state only)
     wheel: np.ndarray  # i4[num_sms, WHEEL_SLOTS, 2]: first and last event of each slot
     wheel_bits: np.ndarray  # i8[num_sms, WHEEL_WORDS]: which slots hold an event
     events: np.ndarray  # EVENT[num_sms, pool]

@@ -51,13 +51,14 @@ from archsim.kernels.layout import (
     jit,
 )
 from archsim.kernels.log import record
-from archsim.kernels.sm_front import fetch, instruction_reply, line_arrived
+from archsim.kernels.sm_front import fetch, instruction_reply, launch_prefetch, line_arrived
 from archsim.kernels.sm_issue import check_membar, issue, next_try, release_barrier
 from archsim.kernels.sm_memory import (
     accept,
     complete_one,
     constant_line_in_l1,
     constant_miss,
+    constant_word,
     enqueue,
     generate_addresses,
     request_constant,
@@ -197,6 +198,7 @@ def _start_cta(m, s, cta, now):
             m.stats[s]["warp_cycles"] -= now
             m.sc[s * nsub + local % nsub]["want_fetch"] |= 1 << (local // nsub)
             _wake(m, s, local, now)
+            launch_prefetch(m, s, w["pc"], now)
 
 
 @jit
@@ -294,6 +296,8 @@ def _handle_rare(m, s, kind, arg, value, now):
             _fl_arrived(m, s, arg - 64, value, now)
         else:
             _fl_constant(m, s, arg, value, now)
+    elif kind == EV_VL and arg < 0:
+        constant_word(m, s, -1 - arg, value, now)
     elif kind == EV_VL and m.sm[s]["prt_free_count"] < 1:
         schedule(m, s, now + 1, EV_VL, arg, value)
     elif kind == EV_VL:

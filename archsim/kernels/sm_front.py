@@ -1,8 +1,10 @@
 """Front end of a sub-core: fetch, L0 instruction cache, prefetch buffer, L1 instruction cache.
 
 gpu-core sheet, section C. One fetch a cycle; the warp that issued last goes first, then the youngest with a free
-instruction-buffer entry. A hit requested in cycle t can issue in t + 3. An L0 miss that hits L1 returns after the request
-path, one L1 cycle and the reply path; an L1 miss goes to the chip.
+instruction-buffer entry. A hit requested in cycle t can issue in t + 3. An L0 miss that hits L1 returns after the
+request path, one L1 cycle and the reply path; an L1 miss asks the chip for the whole aligned block of ``l1i_fill``
+lines around it (H100: 1 KB, CALIBRATION.md). A launch may bring the first ``launch_lines`` lines of a kernel into L1 by
+itself, as the launch descriptor of compute capability 8.0 and up can (PROGRAM_PREFETCH_* in NVIDIA's class headers).
 """
 
 from archsim.kernels import small_cache
@@ -106,8 +108,7 @@ def _line_ready(m, s, k, line, now):
         return False
     if not _already_missing(m, sub, line):
         st["l0_misses"] += 1
-        _note_miss(m, sub, line)
-        _request_line(m, s, k, line, now)
+        _request_line(m, s, k, line, _note_miss(m, sub, line), now)
         _start(m, sub, observe(policy, sub, line, 2, now))
     return False
 
@@ -149,7 +150,7 @@ def _prefetch(m, s, k, now):
     sc["pf_count"] += 1
     sc["pf_last"] = line
     m.stats[s]["prefetches"] += 1
-    _request_line(m, s, k, line, now)
+    _request_line(m, s, k, line, position, now)
 
 
 @jit
@@ -194,47 +195,125 @@ def _already_missing(m, sub, line):
 
 @jit
 def _note_miss(m, sub, line):
-    """Remember a demand miss. There is room: a sub-core has at most one per warp slot."""
+    """Remember a demand miss; returns its entry, or -1 if there is no room.
+
+    Warps that left by a branch still hold theirs. Without an entry, whoever waits for the line asks again when it comes.
+    """
     for i in range(m.par[0]["prefetch_slots"], m.pending.shape[1]):
         if m.pending[sub, i, 1] == FREE:
             m.pending[sub, i, 0] = line
             m.pending[sub, i, 1] = WAITING
-            return
+            return i
+    return -1
 
 
 @jit
-def _request_line(m, s, k, line, now):
-    """L0 miss or prefetch: through the L1 instruction cache (one lookup a cycle), from the chip if it misses there."""
+def _request_line(m, s, k, line, entry, now):
+    """L0 miss or prefetch, in ``entry`` of the pending ones: through the L1 instruction cache (one lookup a cycle)."""
     p = m.par[0]
     sm = m.sm[s]
     at = now + p["l0_l1_request"]
     if at < sm["l1i_free"]:
         at = sm["l1i_free"]
     sm["l1i_free"] = at + 1
+    if entry >= 0:
+        m.pending[s * p["num_subcores"] + k, entry, 2] = at
     sm["lru"] += 1
     if small_cache.lookup(m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line, sm["lru"]):
         m.stats[s]["l1i_hits"] += 1
         schedule(m, s, at + 1 + p["l0_l1_reply"], EV_FETCH, k, line)
     else:
         m.stats[s]["l1i_misses"] += 1
-        if small_cache.note_outstanding(m.caches[s], small_cache.outstanding_base(p), line):
-            return  # another sub-core waits for it: the reply goes to all
-        bytes_per_line = 16 * p["line_insts"]
-        sectors = (1 << (bytes_per_line // 32)) - 1
-        send(m, s, at + 1, INSTRUCTION_SPACE + line * bytes_per_line, REQ_INST, sectors, k, 0, 0, 0)
+        _fill_block(m, s, line, at + 1)
+
+
+@jit
+def _fill_block(m, s, line, at):
+    """L1 miss: ask the chip for ``line``, then for what else its block lacks."""
+    p = m.par[0]
+    row = m.caches[s]
+    base = small_cache.outstanding_base(p)
+    state = small_cache.note_outstanding(row, base, p["l1i_mshrs"], line, True)
+    if state == small_cache.ON_ITS_WAY:
+        return  # asked for by another sub-core, with a block or at launch: the reply goes to all
+    _ask_chip(m, s, line, state, at)
+    size = p["l1i_fill"]
+    first = line - line % size
+    for other in range(first, min(first + size, m.ins.shape[0] // p["line_insts"] + 1)):
+        if other != line:
+            _ask_ahead(m, s, other, at)
+
+
+@jit
+def _ask_ahead(m, s, line, at):
+    """Ask the chip for a line that no sub-core has asked for yet, unless it is here or on its way."""
+    p = m.par[0]
+    row = m.caches[s]
+    if small_cache.contains(row, small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line):
+        return
+    state = small_cache.note_outstanding(row, small_cache.outstanding_base(p), p["l1i_mshrs"], line, False)
+    if state == small_cache.NOTED:
+        _ask_chip(m, s, line, state, at)
+
+
+@jit
+def _ask_chip(m, s, line, state, at):
+    p = m.par[0]
+    if state == small_cache.NOTED:
+        m.sm[s]["l1i_missing"] += 1
+    bytes_per_line = 16 * p["line_insts"]
+    sectors = (1 << (bytes_per_line // 32)) - 1
+    send(m, s, at, INSTRUCTION_SPACE + line * bytes_per_line, REQ_INST, sectors, 0, 0, 0, 0)
+
+
+@jit
+def launch_prefetch(m, s, pc, now):
+    """The first CTA of a launch starts on this SM: code begins to come into L1, as far as the launch asks for it."""
+    p = m.par[0]
+    sm = m.sm[s]
+    if p["launch_lines"] == 0 or sm["code_end"] != 0:
+        return
+    sm["code_next"] = pc // p["line_insts"]
+    sm["code_end"] = min(sm["code_next"] + p["launch_lines"], (m.ins.shape[0] - 1) // p["line_insts"] + 1)
+    _continue_launch_prefetch(m, s, now)
+
+
+@jit
+def _continue_launch_prefetch(m, s, now):
+    """Keep the L1's outstanding lines busy, less a block that stays free for misses."""
+    p = m.par[0]
+    sm = m.sm[s]
+    while sm["code_next"] < sm["code_end"] and sm["l1i_missing"] + p["l1i_fill"] < p["l1i_mshrs"]:
+        _ask_ahead(m, s, sm["code_next"] + 0, now)
+        sm["code_next"] += 1
 
 
 @jit
 def instruction_reply(m, s, address, now):
     """A line came from the chip: into L1, then over the reply paths to whichever sub-cores wait for it."""
     p = m.par[0]
+    sm = m.sm[s]
     line = (address - INSTRUCTION_SPACE) // (16 * p["line_insts"])
-    m.sm[s]["lru"] += 1
+    sm["lru"] += 1
     row = m.caches[s]
-    small_cache.forget_outstanding(row, small_cache.outstanding_base(p), line)
-    small_cache.insert(row, small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line, m.sm[s]["lru"])
-    for k in range(p["num_subcores"]):
-        schedule(m, s, now + p["l0_l1_reply"], EV_FETCH, k, line)
+    state = small_cache.forget_outstanding(row, small_cache.outstanding_base(p), p["l1i_mshrs"], line)
+    if state != small_cache.NOT_NOTED:
+        sm["l1i_missing"] -= 1
+    small_cache.insert(row, small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], line, sm["lru"])
+    if state != small_cache.NOTED:
+        for k in range(p["num_subcores"]):
+            at = max(now, _asked_at(m, s * p["num_subcores"] + k, line) + 1)
+            schedule(m, s, at + p["l0_l1_reply"], EV_FETCH, k, line)
+    _continue_launch_prefetch(m, s, now)
+
+
+@jit
+def _asked_at(m, sub, line):
+    """When a sub-core's request for a line reaches L1; 0 if it waits for none."""
+    for i in range(m.pending.shape[1]):
+        if m.pending[sub, i, 1] == WAITING and m.pending[sub, i, 0] == line:
+            return m.pending[sub, i, 2]
+    return 0
 
 
 @jit

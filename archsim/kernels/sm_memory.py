@@ -12,6 +12,7 @@ from archsim.kernels.layout import (
     EV_LDGSTS,
     EV_LOAD_DONE,
     EV_READERS,
+    EV_REPLY_DIRECT,
     EV_SB,
     EV_VL,
     F_BYPASS_L1,
@@ -262,18 +263,74 @@ def _constant(m, s, k, ins, pc, warp, mask, now):
     sm = m.sm[s]
     st["constants"] += 1
     line = ins["const_line"] + 0
-    distinct = 1
     if ins["mem_records"] > 0:
-        distinct = coalesce.lines_and_sectors(m.scratch[s], mask, ins["bytes"] + 0, 4)
-        line = (ins["arg0"] << 32 | m.scratch[s, coalesce.LANES_AT + coalesce.first_lane(mask)]) >> 6
+        if coalesce.same_address(m.scratch[s], mask):
+            line = _constant_line(m, s, ins, coalesce.first_lane(mask))
+        else:
+            _divergent_constant(m, s, ins, pc, warp, mask, now)
+            return
     sm["lru"] += 1
-    ready = now + ins["latency"] - p["accept_base"] + (distinct - 1)
     if line < 0 or small_cache.lookup(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, sm["lru"]):
         st["vl_hits"] += 1
-        _finish(m, s, k, ins, pc, warp, ready)
+        _finish(m, s, k, ins, pc, warp, now + ins["latency"] - p["accept_base"])
         return
     st["vl_misses"] += 1
     schedule(m, s, now + p["vl_miss"], EV_VL, warp, (line << 24) | pc)
+
+
+@jit
+def _constant_line(m, s, ins, lane):
+    return (ins["arg0"] << 32 | m.scratch[s, coalesce.LANES_AT + lane]) >> 6
+
+
+@jit
+def _divergent_constant(m, s, ins, pc, warp, mask, now):
+    """An LDC whose lanes name several words: served word after word, each as long as an LDC of its own, hit or miss.
+
+    Words are looked up when the instruction is accepted; lines that miss come one after the other as events."""
+    p = m.par[0]
+    st = m.stats[s]
+    sm = m.sm[s]
+    row = m.scratch[s]
+    prt = _new_prt(m, s, warp, pc, ins["latency"] - p["accept_base"])
+    waiting = 1
+    at = now
+    rest = mask
+    while rest != 0:
+        lane = coalesce.first_lane(rest)
+        rest &= rest - 1
+        if coalesce.earlier_lane(row, mask, lane, 0):
+            continue
+        if rest != mask & (mask - 1):  # not the first word
+            at += ins["latency"]
+        line = _constant_line(m, s, ins, lane)
+        sm["lru"] += 1
+        if coalesce.earlier_lane(row, mask, lane, 6) or small_cache.lookup(
+            m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, sm["lru"]
+        ):
+            st["vl_hits"] += 1
+        else:
+            st["vl_misses"] += 1
+            at += p["vl_miss"]
+            waiting += 1
+            schedule(m, s, at, EV_VL, -1 - prt, line)
+    m.prt[s, prt]["waiting"] = waiting
+    schedule(m, s, at, EV_REPLY_DIRECT, prt, 0)
+
+
+@jit
+def constant_word(m, s, prt, line, now):
+    """A line of a divergent LDC is wanted: from L1, or from the chip."""
+    p = m.par[0]
+    sm = m.sm[s]
+    sm["lru"] += 1
+    if small_cache.lookup(
+        m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], constant_line_in_l1(line), sm["lru"]
+    ):
+        small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, sm["lru"])
+        complete_one(m, s, prt, now)
+    else:
+        request_constant(m, s, line, 64 + prt, now)
 
 
 @jit

@@ -20,6 +20,16 @@ def lookup(row, base, sets, ways, line, stamp):
 
 
 @jit
+def contains(row, base, sets, ways, line):
+    """True if ``line`` is present; leaves its LRU stamp alone."""
+    at = base + (line % sets) * ways * 2
+    for way in range(ways):
+        if row[at + 2 * way] == line + 1:
+            return True
+    return False
+
+
+@jit
 def insert(row, base, sets, ways, line, stamp):
     """Put ``line`` in place of the least recently used way of its set (no change if it is there)."""
     at = base + (line % sets) * ways * 2
@@ -68,34 +78,41 @@ def l1i_base(p):
     return vl_base(p) + size(p["vl_sets"], p["vl_ways"])
 
 
-OUTSTANDING = 64  # L1 instruction lines that may be on their way from the chip
+# What note_outstanding and forget_outstanding say about a line on its way from the chip.
+NOT_NOTED, NOTED, ON_ITS_WAY = range(3)
 
 
 @jit
 def outstanding_base(p):
-    """Where the list of L1 instruction lines on their way starts: OUTSTANDING words, line + 1 or 0."""
+    """Where the list of L1 instruction lines on their way starts: words 2 * (line + 1) + (a sub-core waits), or 0."""
     return l1i_base(p) + size(p["l1i_sets"], p["l1i_ways"])
 
 
 @jit
-def note_outstanding(row, base, line):
-    """Note that a line is asked for; True if it was already on its way.
+def note_outstanding(row, base, entries, line, wanted):
+    """Note that a line is asked for: ON_ITS_WAY if it already was, NOTED if it is new, NOT_NOTED if the list is full.
 
-    A full list forgets: the line may then be asked for twice."""
+    A line that is asked for without a note may be asked for twice. ``wanted``: a sub-core waits for it."""
     free = -1
-    for i in range(base, base + OUTSTANDING):
-        if row[i] == line + 1:
-            return True
+    for i in range(base, base + entries):
+        if row[i] >> 1 == line + 1:
+            if wanted:
+                row[i] |= 1
+            return ON_ITS_WAY
         if row[i] == 0 and free < 0:
             free = i
-    if free >= 0:
-        row[free] = line + 1
-    return False
+    if free < 0:
+        return NOT_NOTED
+    row[free] = 2 * (line + 1) + (1 if wanted else 0)
+    return NOTED
 
 
 @jit
-def forget_outstanding(row, base, line):
-    """The line has come."""
-    for i in range(base, base + OUTSTANDING):
-        if row[i] == line + 1:
+def forget_outstanding(row, base, entries, line):
+    """The line has come: ON_ITS_WAY if a sub-core waits for it, NOTED if none does, NOT_NOTED if it isn't listed."""
+    for i in range(base, base + entries):
+        if row[i] >> 1 == line + 1:
+            wanted = row[i] & 1
             row[i] = 0
+            return ON_ITS_WAY if wanted != 0 else NOTED
+    return NOT_NOTED

@@ -9,7 +9,7 @@ import numpy as np
 
 from archsim.config import MachineConfig
 from archsim.errors import ConfigError, RunError
-from archsim.kernels import coalesce, small_cache
+from archsim.kernels import coalesce
 from archsim.kernels import layout as lay
 from archsim.model.compile import find_plugin
 from archsim.trace.layout import LaunchInfo
@@ -135,6 +135,9 @@ def _front_end_parameters(config: MachineConfig) -> dict[str, int]:
         "l0_ways": front.l0i.ways,
         "l1i_sets": front.l1i.sets,
         "l1i_ways": front.l1i.ways,
+        "l1i_fill": front.l1i_fill_lines,
+        "l1i_mshrs": front.l1i.mshrs,
+        "launch_lines": front.launch_prefetch_bytes // front.l0i.line_bytes,
         "l0_l1_request": front.l0_to_l1_latency_cycles,
         "l0_l1_reply": front.l1_to_l0_latency_cycles,
         "perfect_icache": int(front.perfect_icache),
@@ -217,7 +220,7 @@ def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 
         + p["vl_sets"] * p["vl_ways"]
         + p["l1i_sets"] * p["l1i_ways"]
     )
-    small += small_cache.OUTSTANDING
+    small += p["l1i_mshrs"]
     slots = warps // nsub
     requests = 4096
     machine = lay.Machine(
@@ -235,7 +238,7 @@ def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 
         lines=np.zeros((sms, lines), lay.LINE),
         index=np.zeros((sms, int(p["l1_buckets"]) + 2 * int(p["l1_sets"])), np.int32),
         caches=np.zeros((sms, int(small)), np.int64),
-        pending=np.zeros((subs, int(p["prefetch_slots"]) + 2 * slots, 2), np.int64),
+        pending=np.zeros((subs, int(p["prefetch_slots"]) + 2 * slots, 3), np.int64),
         wheel=np.full((sms, lay.WHEEL_SLOTS, 2), -1, np.int32),
         wheel_bits=np.zeros((sms, lay.WHEEL_WORDS), np.int64),
         events=np.zeros((sms, EVENT_POOL), lay.EVENT),
@@ -280,6 +283,7 @@ def reset_pipeline(m: lay.Machine) -> None:
         _chain(array)
         m.sm[count] = array.shape[1]
     _chain(m.events)
+    m.caches[:, -int(m.par[0]["l1i_mshrs"]) :] = 0  # instruction lines still on their way
 
 
 def reset_l1(m: lay.Machine) -> None:

@@ -36,7 +36,7 @@ template <int KB> static void size() {
         std::string variant = num(KB) + "KB_" + num(warps) + "warps";
         for (int r = 0; r < PASSES; r++) {
             double x = (double)*std::max_element(h.begin() + r * 32, h.begin() + r * 32 + warps) / (KB * 64.0);
-            if (r == 0) row("icache_straight_first_pass", variant, x, "cycles/inst/warp", "0");
+            if (r == 0) row("icache_straight_first_pass", variant, x, "cycles/inst/warp", "first");
             if (r >= 2) v.push_back(x);
         }
         rows("icache_straight_loop", variant, v, "cycles/inst/warp");
