@@ -138,7 +138,7 @@ class TraceFile:
         if not {"arch", "source", "sha256"} <= set(attrs):
             raise TraceError(f"{self.path}: damaged header: arch, source or sha256 is missing")
         self.arch = int(attrs["arch"])
-        self.source = _text(attrs["source"])
+        self.source = _text(attrs["source"]).rstrip(" ")
         self.sha256 = _text(attrs["sha256"])
         try:
             events = json.loads(self.read("events", np.dtype("u1")).tobytes() or b"[]")

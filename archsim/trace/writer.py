@@ -35,6 +35,8 @@ from archsim.trace.store import (
 
 _CHUNK_BYTES = 1 << 18
 _FLUSH_BYTES = 1 << 20
+_META_BYTES = 512  # HDF5 takes room for headers in steps of this
+_TEXT_BYTES = 8192  # an attribute must stay below 64 KiB; a longer command line is cut
 _KNOWN_FLOWS = 1 << 20  # run lists remembered for sharing
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 5, "shuffle": True, "fletcher32": True}
 
@@ -50,10 +52,11 @@ class TraceWriter:
         self.path = Path(path)
         self._temporary = self.path.with_name(self.path.name + ".partial")
         try:
-            self._file = h5py.File(self._temporary, "w", libver="latest")
+            self._file = h5py.File(self._temporary, "w", libver="latest", meta_block_size=_META_BYTES)
         except OSError as error:
             raise TraceError(f"{self.path}: cannot be written ({error})") from error
-        self._file.attrs.update({"format": FORMAT, "version": VERSION, "complete": 0, "arch": arch, "source": source})
+        self._file.attrs.update({"version": VERSION, "complete": 0, "arch": arch})
+        self._file.attrs["format"], self._file.attrs["source"] = _fixed_text(FORMAT), _fixed_text(source)
         self._hash = ContentHash()
         self._hash.update("arch", str(arch).encode())
         self._programs: dict[str, int] = {}
@@ -115,7 +118,7 @@ class TraceWriter:
         events = json.dumps(self._events).encode()
         _blob(self._file, "events", events)
         self._hash.update("events", events)
-        self._file.attrs["sha256"] = self._hash.hexdigest()
+        self._file.attrs["sha256"] = _fixed_text(self._hash.hexdigest())
         self._file.attrs["complete"] = 1
         self._file.close()
         os.replace(self._temporary, self.path)
@@ -400,3 +403,8 @@ def _array(group: Any, key: str, rows: Array) -> None:
 
 def _blob(group: Any, key: str, data: bytes) -> None:
     _array(group, key, np.frombuffer(data, np.uint8))
+
+
+def _fixed_text(text: str) -> Any:
+    """An attribute of fixed length: a string of variable length would cost HDF5 a heap of 4 KiB."""
+    return np.bytes_(text.encode()[:_TEXT_BYTES] or b" ")

@@ -116,6 +116,18 @@ def test_regular_kernels_cost_under_a_byte_per_instruction(tmp_path):
     assert describe(tmp_path / "t.h5")["stream_bytes_per_warp_instruction"] < 0.5
 
 
+def test_a_tiny_trace_has_little_overhead(tmp_path):
+    """What HDF5 adds to the contents: headers of ten tables, no heaps."""
+    path = tmp_path / "t.h5"
+    k = KernelBuilder(86)
+    k.add("LDG.E R2, [R4.64]", address=lambda c, w, i: (c * 1024 + w * 128, 4))
+    k.build(grid=2, block=64).save(path)
+    sizes = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: sizes.append(item.id.get_storage_size()) if hasattr(item, "chunks") else None)
+    assert len(sizes) > 8 and path.stat().st_size - sum(sizes) < 6000
+
+
 def test_irregular_kernels_cost_under_twelve_bytes_per_instruction(tmp_path):
     from archsim.trace.inspect import describe
 
