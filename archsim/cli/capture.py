@@ -24,8 +24,14 @@ _FAULT = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options, then the program with its arguments (or one .cu file)."""
     parser.usage = (
-        "archsim capture [options] [--] PROGRAM [ARGUMENT ...]\n       archsim capture [options] FILE.cu [ARGUMENT ...]"
+        "archsim capture [options] [--] PROGRAM [ARGUMENT ...]\n"
+        "       archsim capture [options] FILE.cu [options] [--] [ARGUMENT ...]"
     )
+    _add_options(parser)
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="PROGRAM", help="program and its arguments")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arch", metavar="sm_NN", help="architecture to run (default: the newest code in the program)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="trace file (default: PROGRAM.h5)")
     parser.add_argument("--kernel", metavar="REGEX", help="record only kernels whose name matches")
@@ -39,7 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=float, default=16, metavar="GIB", help="device memory (default 16 GiB)")
     add_config_arguments(parser)
     parser.add_argument("--nvcc-option", action="append", default=[], metavar="OPTION", help="for FILE.cu; repeatable")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="PROGRAM", help="program and its arguments")
+
+
+def _command(args: argparse.Namespace) -> list[str]:
+    """The program and its arguments. Options behind a FILE.cu are archsim's, up to ``--``: it is no command line yet."""
+    command: list[str] = args.command
+    if command[:1] == ["--"]:
+        return command[1:]
+    if not command or not command[0].endswith(".cu"):
+        return command
+    end = command.index("--") if "--" in command else len(command)
+    parser = argparse.ArgumentParser(prog="archsim capture", add_help=False, allow_abbrev=False)
+    _add_options(parser)
+    _, left = parser.parse_known_args(command[1:end], args)
+    return [command[0], *left, *command[end + 1 :]]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from archsim.cuda.recording import Selection, default_output
     from archsim.errors import RunError
 
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    command = _command(args)
     if not command:
         raise RunError("no program given: archsim capture [options] -- PROGRAM [ARGUMENT ...]")
     selection = Selection.parse(args.kernel, args.launches, args.sample)

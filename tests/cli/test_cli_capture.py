@@ -185,6 +185,8 @@ def test_a_source_file_is_compiled_first(tmp_path, capfd, monkeypatch):
     assert capfd.readouterr().out == "31 cudaSuccess\n"
     with open_trace(tmp_path / "demo.h5") as trace:
         assert trace.arch == 80
+    assert main(["capture", "demo.cu", "--arch", "sm_80", "--output", "named.h5", "--", "-o", "of the program"]) == 0
+    assert (tmp_path / "named.h5").exists() and capfd.readouterr().out == "31 cudaSuccess\n"
     (tmp_path / "bad.cu").write_text("__global__ void k() { undeclared(); }\n")
     assert main(["capture", "bad.cu"]) == 2
     assert "undeclared" in capfd.readouterr().err
