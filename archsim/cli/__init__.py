@@ -43,6 +43,7 @@ def _help_of(path: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code (0 well, 2 bad input, 130 interrupted)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads every installed package
     try:
         return _dispatch(arguments)
     except ArchsimError as error:
