@@ -24,7 +24,7 @@ BASE_COMMANDS = ("ACT", "PRE", "PREA", "RD", "WR", "RDA", "WRA", "REFAB", "REFPB
 _TOP = {
     "extends", "name", "description", "source", "organization", "commands", "constraints", "timing", "presets",
     "preset", "ticks_per_clock", "transfers_per_clock", "refresh_scope", "read_latency", "write_latency", "mapping",
-    "xor", "channels", "controller", "power",
+    "xor", "channels", "controller", "power", "pim", "switches",
 }  # fmt: skip
 _ORGANIZATION = {
     "pseudochannel",
@@ -37,7 +37,10 @@ _ORGANIZATION = {
     "burst_length",
     "devices",
 }
-_COMMAND = {"clocks", "bus", "scope", "align", "doc"}
+_COMMAND = {
+    "clocks", "bus", "scope", "align", "doc", "opens", "closes", "row", "mode", "latency", "bytes_in", "bytes_out",
+    "macs", "posted", "table",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,29 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: clocks that it occupies on its bus, and the level whose banks it addresses all at once (or bank)."""
+    """A command: clocks that it occupies on its bus, and the level whose banks it addresses all at once (or bank).
+
+    The rest is for the in-order executor of PIM programs (archsim/dram/pim.py): whether it ``opens`` or ``closes`` the
+    rows of those banks or needs its ``row`` open; the access ``mode`` it needs; ``latency`` (expression, clocks) from
+    its issue to its completion, which only the end of the program waits for if ``posted``; bytes over the pins;
+    multiply-accumulates in all its banks together; ``table``: its row lies in a look-up table beside the array.
+    """
 
     name: str
-    clocks: float = 1
+    clocks: float = 1.0
     bus: str = "command"
     scope: str = "bank"
     align: bool = False
+    opens: bool = False
+    closes: bool = False
+    row: bool = False
+    mode: str = "plain"
+    latency: str = "1"
+    bytes_in: int = 0
+    bytes_out: int = 0
+    macs: int = 0
+    posted: bool = True
+    table: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +130,7 @@ class DramConfig:
     channels: int
     controller: Controller
     power: Mapping[str, Any] = field(default_factory=dict)
+    pim: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def burst_bytes(self) -> int:
@@ -193,7 +213,8 @@ def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]
 def _load_tree(name: str, relative_to: Path | None, depth: int) -> dict[str, Any]:
     if depth > 16:
         raise ConfigError(f"{name}: extends itself")
-    path = resources.find_config(name, relative_to, kind="dram")
+    kind = "pim" if name in resources.list_configs("pim") else "dram"
+    path = resources.find_config(name, relative_to, kind=kind)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -250,7 +271,9 @@ def _build(tree: dict[str, Any], where: str) -> DramConfig:
     organization = _organization(_need(tree, "organization", where), where)
     preset, preset_source, timing = _timing(tree, organization, where)
     commands = _commands(tree.get("commands") or {}, where)
-    constraints = tuple(_constraint(row, commands, where) for row in tree.get("constraints") or [])
+    switches = _switches(tree.get("switches") or {}, where)
+    rows = [_constraint(row, commands, switches, where) for row in tree.get("constraints") or []]
+    constraints = tuple(row for row in rows if row is not None)
     scope = str(_need(tree, "refresh_scope", where))
     if scope not in LEVELS[:3]:
         raise ConfigError(f"{where}: refresh_scope is one of {', '.join(LEVELS[:3])}, not {scope!r}")
@@ -275,6 +298,7 @@ def _build(tree: dict[str, Any], where: str) -> DramConfig:
         channels=channels,
         controller=_controller(tree.get("controller") or {}, where),
         power=tree.get("power") or {},
+        pim=tree.get("pim") or {},
     )
 
 
@@ -322,20 +346,34 @@ def _timing(tree: Mapping[str, Any], organization: Mapping[str, int], where: str
 def _commands(tree: Mapping[str, Any], where: str) -> tuple[Command, ...]:
     found: dict[str, Command] = {name: Command(name) for name in BASE_COMMANDS}
     for name, values in tree.items():
-        for key in values or {}:
+        v = dict(values or {})
+        for key, value in v.items():
+            at = f"{where}: commands.{name}.{key}"
             _known(key, _COMMAND, f"{where}: commands.{name}")
-        v = values or {}
-        scope = v.get("scope", "bank")
-        if scope not in LEVELS:
-            raise ConfigError(f"{where}: commands.{name}.scope: {scope!r} is not a level ({', '.join(LEVELS)})")
-        found[name] = Command(
-            name, float(v.get("clocks", 1)), str(v.get("bus", "command")), scope, bool(v.get("align", False))
-        )
+            if key == "scope" and value not in LEVELS:
+                raise ConfigError(f"{at}: {value!r} is not a level ({', '.join(LEVELS)})")
+            default = getattr(Command, key, "")
+            if isinstance(default, bool) != isinstance(value, bool):
+                raise ConfigError(f"{at}: expected {'true or false' if isinstance(default, bool) else 'a value'}")
+            if isinstance(default, int | float) and (not isinstance(value, int | float) or value < 0):
+                raise ConfigError(f"{at}: expected a number of at least 0, got {value!r}")
+            v[key] = type(default)(value)
+        v.pop("doc", None)
+        found[name] = Command(name, **v)
     return tuple(found.values())
 
 
-def _constraint(row: object, commands: Sequence[Command], where: str) -> Constraint:
-    """One row: [level, "after commands", "before commands", latency, options...]."""
+def _switches(tree: Mapping[str, Any], where: str) -> dict[str, bool]:
+    for key, value in tree.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"{where}: switches.{key}: expected true or false, got {value!r}")
+    return dict(tree)
+
+
+def _constraint(
+    row: object, commands: Sequence[Command], switches: Mapping[str, bool], where: str
+) -> Constraint | None:
+    """One row: [level, "after commands", "before commands", latency, options...]; None if a switch turns it off."""
     if not isinstance(row, list) or len(row) < 4:
         raise ConfigError(f"{where}: constraint {row!r}: expected [level, after, before, latency, options...]")
     level, after, before, latency = (str(x) for x in row[:4])
@@ -352,8 +390,12 @@ def _constraint(row: object, commands: Sequence[Command], where: str) -> Constra
             window = int(words[1])
         elif words == ["sibling"]:
             sibling = True
+        elif words[0] == "if" and len(words) == 2:
+            _known(words[1], set(switches), f"{text}: switch")
+            if not switches[words[1]]:
+                return None
         else:
-            raise ConfigError(f"{text}: unknown option {option!r}; known: 'window N', 'sibling'")
+            raise ConfigError(f"{text}: unknown option {option!r}; known: 'window N', 'sibling', 'if SWITCH'")
     return Constraint(level, tuple(after.split()), tuple(before.split()), latency, window, sibling)
 
 
