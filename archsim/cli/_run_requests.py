@@ -13,7 +13,7 @@ from archsim.errors import RunError
 
 def run_request_trace(path: Path, args: argparse.Namespace) -> int:
     """Run a text trace of memory requests on the memory that ``--config`` names (default ``hbm3``)."""
-    refused = ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output")
+    refused = ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc")
     for name in refused:
         if getattr(args, name):
             option = "--" + name.replace("_", "-")

@@ -42,6 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", default="0:2000", metavar="FIRST:LAST", help="cycles of those two (default: %(default)s)"
     )
+    parser.add_argument(
+        "--timeline",
+        type=int,
+        default=256,
+        metavar="N",
+        help="keep counters over time in at most N intervals a launch, for `archsim report` (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--per-pc", action="store_true", help="keep issue slots by instruction (stall reasons on the SASS listing)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no table, no progress")
 
 
@@ -51,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.max_cycles < 0:
         raise RunError(f"--max-cycles {args.max_cycles}: must not be negative")
+    if args.timeline < 0:
+        raise RunError(f"--timeline {args.timeline}: must not be negative")
     path = find_trace(args.trace)
     with ExitStack() as stack:
         notes: list[str] = []
@@ -121,7 +133,14 @@ def _simulate(
     with kernel_progress(not args.quiet, sizes) as progress:
         try:
             return simulate(
-                trace, config, kernels=chosen, max_cycles=args.max_cycles, progress=progress, log_entries=entries
+                trace,
+                config,
+                kernels=chosen,
+                max_cycles=args.max_cycles,
+                progress=progress,
+                log_entries=entries,
+                timeline_samples=args.timeline,
+                per_pc=args.per_pc,
             ), None
         except ArchsimError as error:
             partial = getattr(error, "partial_result", None)

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from archsim.config import MachineConfig, content_hash, load_config, to_yaml
-from archsim.engine.run import KernelResult, RunResult
+from archsim.engine.run import KernelResult, ListingLine, RunResult
+from archsim.engine.timeline import Timeline
 from archsim.errors import RunError
 from archsim.kernels import layout as lay
 from archsim.model.machine import Residency
@@ -164,7 +165,7 @@ def metadata(result: RunResult, extra: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_ARRAYS = ("per_sm", "stalls_per_subcore", "log")
+_ARRAYS = ("per_sm", "stalls_per_subcore", "log", "timeline", "per_pc", "listing")
 
 
 def _scalars(kernel: KernelResult) -> dict[str, Any]:
@@ -211,11 +212,40 @@ def _hdf5(result: RunResult) -> bytes:
             group.create_dataset("per_sm", data=kernel.per_sm, compression="gzip")
             stalls = group.create_dataset("stalls_per_subcore", data=kernel.stalls_per_subcore, compression="gzip")
             stalls.attrs["reasons"] = list(kernel.stalls)
+            _write_optional(group, kernel)
             known = {n: v for n, v in derived_metrics(kernel, result.config).items() if v is not None}
             tables = {"counters": kernel.counters, "stalls": kernel.stalls, "derived": known}
             for name, table in {**tables, "ncu": ncu_metrics(kernel, result.config)}.items():
                 group.create_group(name).attrs.update(table)
     return buffer.getvalue()
+
+
+def _write_optional(group: Any, kernel: KernelResult) -> None:
+    """Windowed counters and slots by instruction, where they were kept."""
+    if kernel.timeline is not None:
+        lines = group.create_group("timeline")
+        lines.attrs.update(reasons=list(kernel.stalls), counters=list(kernel.counters))
+        for name in ("edges", "stalls", "counters"):
+            lines.create_dataset(name, data=getattr(kernel.timeline, name), compression="gzip", shuffle=True)
+    if kernel.per_pc is not None:
+        code = group.create_group("per_pc")
+        code.attrs["reasons"] = list(kernel.stalls)
+        code.create_dataset("slots", data=kernel.per_pc, compression="gzip", shuffle=True)
+        text = json.dumps([list(line) for line in kernel.listing or []]).encode()
+        code.create_dataset("listing", data=np.frombuffer(text, np.uint8), compression="gzip")
+
+
+def _read_optional(group: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "timeline" in group:
+        lines = group["timeline"]
+        if list(lines.attrs["counters"]) == list(lay.COUNTERS):  # written by a version with the same counters
+            found["timeline"] = Timeline(*(lines[name][...] for name in ("edges", "stalls", "counters")))
+    if "per_pc" in group:
+        found["per_pc"] = group["per_pc/slots"][...]
+        text = json.loads(group["per_pc/listing"][...].tobytes())
+        found["listing"] = [ListingLine(*line) for line in text]
+    return found
 
 
 def _read_kernel(entry: dict[str, Any], group: Any) -> KernelResult:
@@ -233,6 +263,7 @@ def _read_kernel(entry: dict[str, Any], group: Any) -> KernelResult:
             "residency": Residency(**entry["residency"]),
             "per_sm": per_sm,
             "stalls_per_subcore": group["stalls_per_subcore"][...],
+            **_read_optional(group),
         }
     )
 

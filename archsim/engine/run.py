@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from archsim.config import MachineConfig
 from archsim.engine.feed import Feed
+from archsim.engine.timeline import Sampler, Timeline
 from archsim.errors import ArchsimError, RunError
+from archsim.isa.control import format_control
 from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
 from archsim.model.compile import entry
@@ -30,6 +32,15 @@ ERRORS = {
     lay.ERR_REQUESTS: "an SM sent more requests in one window than its outbox holds",
     lay.ERR_SEGMENT: "a warp reached a part of the trace that was not loaded in time",
 }
+
+
+class ListingLine(NamedTuple):
+    """One instruction of a program as shown to people. ``function`` is empty where it is not known."""
+
+    address: int
+    control: str  # control bits, as `archsim.isa.control.format_control` writes them
+    text: str
+    function: str
 
 
 @dataclass
@@ -61,6 +72,11 @@ class KernelResult:
     log: Any = None  # LOG records, if asked for
     compile_seconds: float = 0.0  # compiling, or loading compiled code
     index: int = 0  # position of the kernel in its trace
+    timeline: Timeline | None = None  # windowed counters, if asked for
+    per_pc: Any = (
+        None  # i8[static instructions + 1, reasons] issue slots by instruction (last row: no warp), if asked for
+    )
+    listing: list[ListingLine] | None = None  # the program, with per_pc
 
     @property
     def warp_instructions(self) -> int:
@@ -123,11 +139,13 @@ class Runner:
     """Runs kernels one after the other on one chip; L2 keeps its contents unless the configuration flushes it."""
 
     def __init__(
-        self, config: MachineConfig, *, log_entries: int = 0, log_window: tuple[int, int] | None = None
+        self, config: MachineConfig, *, log_entries: int = 0, timeline_samples: int = 0, per_pc: bool = False
     ) -> None:
         self.config = config
         self.notes: list[str] = []
         self._log_entries = log_entries
+        self._timeline_samples = timeline_samples
+        self._per_pc = per_pc
         self._l2: Any = None
         self._programs: dict[int, Any] = {}
 
@@ -141,7 +159,7 @@ class Runner:
         ins = self._static(kernel)
         acks = bool(np.any(ins["kind"] == MemKind.FENCE))
         par = parameters(self.config, launch, scoreboard, fit.shared_carveout_bytes, acks)
-        machine = build_machine(self.config, par, ins, self._log_entries)
+        machine = build_machine(self.config, par, ins, self._log_entries, self._per_pc)
         chip = self._chip(par, fit)
         feed = Feed(kernel, fit.ctas_per_sm * self.config.num_sms)
         compiling = time.perf_counter()
@@ -149,8 +167,11 @@ class Runner:
         entry("gpu", "settle_all")(machine, 0)  # these two compile, or load compiled code; no simulated time passes
         entry("gpu", "run_chip")(machine, chip, feed.trace, max_cycles or FAR_FUTURE, 0)
         started = time.perf_counter()
-        stop = self._loop(machine, chip, feed, max_cycles, progress)
+        sampler = Sampler(self._timeline_samples) if self._timeline_samples else None
+        stop = self._loop(machine, chip, feed, max_cycles, progress, sampler)
         result = self._collect(kernel, fit, scoreboard, machine, chip, stop)
+        if sampler is not None:
+            result.timeline = sampler.timeline(machine, result.cycles)
         result.wall_seconds = time.perf_counter() - started
         result.compile_seconds = started - compiling
         result.memory_bytes = feed.nbytes
@@ -185,7 +206,13 @@ class Runner:
         return chip
 
     def _loop(
-        self, machine: lay.Machine, chip: lay.Chip, feed: Feed, max_cycles: int, progress: Callable[[int], None] | None
+        self,
+        machine: lay.Machine,
+        chip: lay.Chip,
+        feed: Feed,
+        max_cycles: int,
+        progress: Callable[[int], None] | None,
+        sampler: Sampler | None,
     ) -> int:
         run_chip = entry("gpu", "run_chip")
         window = int(machine.par[0]["window_cycles"])
@@ -194,8 +221,12 @@ class Runner:
         while True:
             before = time.perf_counter()
             try:
-                stop = run_chip(machine, chip, feed.trace, limit, windows)
+                stop = run_chip(
+                    machine, chip, feed.trace, limit, windows if sampler is None else min(windows, sampler.windows)
+                )
                 spent = time.perf_counter() - before
+                if sampler is not None:
+                    sampler.sample(machine, int(chip.state[0]["now"]))
                 if stop == lay.STOP_TIME:
                     windows = int(min(max(windows * min(CALL_SECONDS / max(spent, 1e-6), 4.0), 1), 1 << 20))
                 elif stop == lay.STOP_QUEUE:
@@ -267,7 +298,16 @@ class Runner:
             stop_reason=reason,
             sample_every=kernel.launch.sample_every,
             log=log,
+            per_pc=None if machine.per_pc is None else machine.per_pc.sum(axis=0),
+            listing=None if machine.per_pc is None else _listing(kernel.program),
         )
+
+
+def _listing(program: Any) -> list[ListingLine]:
+    return [
+        ListingLine(i.address, format_control(i.control) if i.control else "", i.text or i.opcode, i.function)
+        for i in program.instructions
+    ]
 
 
 def run(
@@ -278,12 +318,16 @@ def run(
     max_cycles: int = 0,
     progress: Progress | None = None,
     log_entries: int = 0,
+    timeline_samples: int = 0,
+    per_pc: bool = False,
 ) -> RunResult:
     """Simulate a trace (all its kernels, or those whose indices are given) on a machine.
 
     ``max_cycles``: stop each kernel after so many cycles (0 = no limit); the result is then marked partial.
+    ``timeline_samples``: keep windowed counters in at most so many intervals a launch (0 = none). ``per_pc``: keep issue
+    slots by instruction (compiles another form of the model once).
     """
-    runner = Runner(config, log_entries=log_entries)
+    runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc)
     result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)
     started = time.perf_counter()
     chosen = list(range(len(trace.kernels))) if kernels is None else list(kernels)

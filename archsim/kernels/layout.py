@@ -182,6 +182,7 @@ SUBCORE = np.dtype(
         ("wake", "i8"),  # next cycle that needs evaluation
         ("idle_from", "i8"),  # first cycle not yet accounted
         ("idle_why", "i8"),
+        ("idle_pc", "i8"),  # instruction that empty slots are charged to (kept only with Machine.per_pc)
         ("greedy", "i8"),  # slot that issued last
         ("fl_until", "i8"),  # until then, issue sticks to a greedy warp whose constant misses
         ("port_block", "i8"),  # issue port blocked until this cycle
@@ -408,6 +409,7 @@ class Machine(NamedTuple):
     readers: np.ndarray  # u1[warps, 336] pending readers of each register (scoreboard mode), or u1[1, 1]
     plugins: Any  # Plugins: scheduler, prefetcher, register-file cache
     log: Any  # LOG[n] event log, or None
+    per_pc: Any  # i8[num_sms, static instructions + 1, NUM_REASONS] issue slots by instruction (last: none), or None
 
 
 class Chip(NamedTuple):

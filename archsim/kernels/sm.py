@@ -51,6 +51,7 @@ from archsim.kernels.layout import (
     jit,
 )
 from archsim.kernels.log import record
+from archsim.kernels.per_pc import blame, charge
 from archsim.kernels.sm_front import fetch, instruction_reply, launch_prefetch, line_arrived
 from archsim.kernels.sm_issue import check_membar, issue, next_try, release_barrier
 from archsim.kernels.sm_memory import (
@@ -474,6 +475,7 @@ def _subcore_cycle(m, s, k, now, tr):
     sc = m.sc[sub]
     if sc["idle_from"] < now:
         m.stalls[sub, sc["idle_why"]] += now - sc["idle_from"]
+        charge(m, s, sub, sc["idle_why"], now - sc["idle_from"])
     queue_at = NEVER
     if sc["mq_count"] > 0:
         queue_at = generate_addresses(m, s, k, now)
@@ -481,6 +483,8 @@ def _subcore_cycle(m, s, k, now, tr):
     moved = _control(m, s, k, now)
     why = issue(m, s, k, now, tr)
     m.stalls[sub, why] += 1
+    blame(m, s, k, why)
+    charge(m, s, sub, why, 1)
     sc["idle_from"] = now + 1
     sc["idle_why"] = why
     more = fetch(m, s, k, now)
@@ -556,6 +560,8 @@ def settle(m, s, end):
             if m.sm[s]["live_ctas"] == 0:
                 why = STALL_NO_WARP
             m.stalls[sub, why] += end - sc["idle_from"]
+            charge(m, s, sub, why, end - sc["idle_from"])
         elif sc["idle_from"] > end:  # looked at after the last CTA ended: nothing but empty slots since then
             m.stalls[sub, STALL_NO_WARP] -= sc["idle_from"] - end
+            charge(m, s, sub, STALL_NO_WARP, end - sc["idle_from"])
         sc["idle_from"] = end

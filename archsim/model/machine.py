@@ -208,7 +208,7 @@ def build_plugins(config: MachineConfig) -> lay.Plugins:
     )
 
 
-def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 0) -> lay.Machine:
+def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 0, per_pc: bool = False) -> lay.Machine:
     """All state arrays of the SMs, empty and cold."""
     p = par[0]
     sms, nsub, warps = config.num_sms, config.sm.num_subcores, config.sm.num_warps
@@ -249,6 +249,7 @@ def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 
         readers=np.zeros((sms * warps if p["scoreboard"] else 1, 6 * lay.IDS_PER_WORD), np.uint8),
         plugins=build_plugins(config),
         log=np.zeros(log_entries + 1, lay.LOG) if log_entries else None,
+        per_pc=np.zeros((sms, len(ins) + 1, lay.NUM_REASONS), np.int64) if per_pc else None,
     )
     reset_pipeline(machine)
     reset_l1(machine)
