@@ -17,7 +17,7 @@ from pathlib import Path
 
 from archsim.errors import ArchsimError
 
-_ORDER = ("run", "trace", "capture", "config", "describe", "warmup")
+_ORDER = ("run", "sweep", "optimize", "sensitivity", "trace", "capture", "config", "describe", "warmup")
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 

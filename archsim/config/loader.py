@@ -84,6 +84,11 @@ def parse_override(text: str) -> Marked:
         value: Any = parse_scalar(value_text.strip())
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
+    return setting(path, value, origin)
+
+
+def setting(path: str, value: Any, origin: Origin) -> Marked:
+    """``value`` at a dotted path as a one-leaf tree, to be merged over a layer. ConfigError for an unknown key."""
     for part in reversed(path.split(".")):
         value = {part: value}
     return _normalise(mark_plain(value, origin), MachineConfig, "")

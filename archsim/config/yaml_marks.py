@@ -25,7 +25,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A YAML value with its origin. ``value``: a scalar, a tuple of plain values, or a dict of Marked."""
+    """A YAML value with its origin. ``value``: a scalar, a tuple of plain values, or a dict of Marked.
+
+    Read with ``items=True``, the members of sequences are Marked too.
+    """
 
     value: Any
     origin: Origin
@@ -60,8 +63,11 @@ def parse_scalar(text: str) -> Any:
         raise ConfigError(f"can't read the value {text!r}: {_first_line(error)}") from None
 
 
-def read(path: Path) -> Marked:
-    """Read a YAML file whose root is a mapping (an empty file is an empty one). Raises ConfigError."""
+def read(path: Path, *, items: bool = False) -> Marked:
+    """Read a YAML file whose root is a mapping (an empty file is an empty one). Raises ConfigError.
+
+    ``items``: members of sequences get their own origin too.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -74,7 +80,7 @@ def read(path: Path) -> Marked:
         node = loader.get_single_node()
         if node is None:
             return Marked({}, Origin(str(path), 1))
-        return _Marker(loader, path).mark(node)
+        return _Marker(loader, path, items).mark(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
@@ -90,13 +96,17 @@ class _Marker:
 
     MAX_KEYS = 20_000
 
-    def __init__(self, loader: _Loader, path: Path) -> None:
+    def __init__(self, loader: _Loader, path: Path, items: bool = False) -> None:
         self.loader = loader
         self.path = path
+        self.items = items
         self.keys = 0
 
     def mark(self, node: yaml.Node) -> Marked:
         line = node.start_mark.line + 1
+        if self.items and isinstance(node, yaml.SequenceNode):
+            self._count(len(node.value), line)
+            return Marked(tuple(self.mark(item) for item in node.value), Origin(str(self.path), line))
         if not isinstance(node, yaml.MappingNode):
             return Marked(_plain(self.loader.construct_object(node, deep=True)), Origin(str(self.path), line))
         if node.tag != "tag:yaml.org,2002:map":
@@ -106,12 +116,15 @@ class _Marker:
             self._add(result, key_node, value_node)
         return Marked(result, Origin(str(self.path), line))
 
+    def _count(self, more: int, line: int) -> None:
+        self.keys += more
+        if self.keys > self.MAX_KEYS:
+            raise ConfigError(f"{self.path}:{line}: more than {self.MAX_KEYS} keys; this is not a machine")
+
     def _add(self, result: dict[str, Marked], key_node: yaml.Node, value_node: yaml.Node) -> None:
         key = str(self.loader.construct_object(key_node, deep=True))
         line = key_node.start_mark.line + 1
-        self.keys += 1
-        if self.keys > self.MAX_KEYS:
-            raise ConfigError(f"{self.path}:{line}: more than {self.MAX_KEYS} keys; this is not a machine")
+        self._count(1, line)
         if key in result:
             first = result[key].origin.line
             raise ConfigError(f"{self.path}:{line}: {key!r} is set twice (first at line {first})")
