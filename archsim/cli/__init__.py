@@ -17,7 +17,9 @@ from pathlib import Path
 
 from archsim.errors import ArchsimError
 
-_ORDER = ("run", "sweep", "optimize", "sensitivity", "trace", "capture", "config", "describe", "warmup")
+_ORDER = (
+    "run", "sweep", "optimize", "sensitivity", "trace", "capture", "validate", "compare", "config", "describe", "warmup",
+)  # fmt: skip
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 
