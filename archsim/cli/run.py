@@ -20,6 +20,7 @@ HELP = "simulate a trace on a machine: cycles, stall breakdown, caches, a result
 _INTERRUPTED = 130
 _HDF5 = b"\x89HDF"
 _ACCELSIM = re.compile(r"\.(g|traceg|trace)(\.(xz|zst|gz))?$")
+_PIM_LINE = re.compile(rb"^(AiM\s|[RW]\s+(GPR|CFR|MEM)\s)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
     path = find_trace(args.trace)
     with ExitStack() as stack:
         notes: list[str] = []
+        if _is_pim_program(path, args.config):
+            from archsim.cli._run_pim import run_pim_program
+
+            return run_pim_program(path, args)
         if _ACCELSIM.search(path.name):
             path = _import(path, Path(stack.enter_context(tempfile.TemporaryDirectory())), notes)
         elif not _is_hdf5(path):
@@ -73,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
 
             return run_request_trace(path, args)
         return _run_trace(args, path, stack, notes)
+
+
+def _is_pim_program(path: Path, configs: list[str]) -> bool:
+    """By its name, by the memory that it is to run on, or by its first instruction."""
+    from archsim.resources import list_configs
+
+    if path.suffix == ".aim" or (configs and configs[0].split(":")[0] in list_configs("pim")):
+        return True
+    with path.open("rb") as file:
+        lines = (line.strip() for line in file.read(4096).splitlines())
+        return _PIM_LINE.match(next((line for line in lines if line and not line.startswith(b"#")), b"")) is not None
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -39,7 +39,8 @@ _ORGANIZATION = {
 }
 _COMMAND = {
     "clocks", "bus", "scope", "align", "doc", "opens", "closes", "row", "mode", "latency", "bytes_in", "bytes_out",
-    "macs", "posted", "table",
+    "macs", "posted", "table", "reads", "writes", "buffer",
+    "route",
 }  # fmt: skip
 
 
@@ -66,7 +67,9 @@ class Command:
     The rest is for the in-order executor of PIM programs (archsim/dram/pim.py): whether it ``opens`` or ``closes`` the
     rows of those banks or needs its ``row`` open; the access ``mode`` it needs; ``latency`` (expression, clocks) from
     its issue to its completion, which only the end of the program waits for if ``posted``; bytes over the pins;
-    multiply-accumulates in all its banks together; ``table``: its row lies in a look-up table beside the array.
+    multiply-accumulates in all its banks together; ``table``: its row lies in a look-up table beside the array. For
+    the energy: plain column ``reads`` and ``writes`` of banks, and accesses of the global ``buffer``. Commands of one
+    ``route`` (0 or 1) go out in program order, those of two routes only in the order that fences ask for.
     """
 
     name: str
@@ -84,6 +87,10 @@ class Command:
     macs: int = 0
     posted: bool = True
     table: bool = False
+    reads: int = 0
+    writes: int = 0
+    buffer: int = 0
+    route: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from typing import Any
 from archsim.dram.config import DramConfig
 from archsim.errors import ConfigError
 
-EVENTS = ("activate_pj", "read_pj", "write_pj", "io_pj_per_bit", "refresh_all_pj", "refresh_bank_pj")
+EVENTS = (
+    "activate_pj", "read_pj", "write_pj", "io_pj_per_bit", "refresh_all_pj", "refresh_bank_pj", "mac_pj", "buffer_pj",
+)  # fmt: skip
 STATES = ("active_standby_mw", "precharge_standby_mw", "active_power_down_mw", "precharge_power_down_mw")
 CONFIDENCE = ("measured", "fitted", "published", "scaled", "guessed")
 

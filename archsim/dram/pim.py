@@ -36,6 +36,7 @@ from archsim.kernels.dram_layout import LOG_DT
 from archsim.kernels.pim_layout import (
     BARRIER,
     BURST_DT,
+    FENCE,
     FRONT_DT,
     MODE_ANY,
     NOTHING,
@@ -45,13 +46,14 @@ from archsim.kernels.pim_layout import (
     PIM_COMMAND_DT,
     PIM_PAR_DT,
     RECORD_DT,
+    ROUTES,
     RUN,
     WAIT,
     Pim,
 )
 from archsim.model.compile import entry
 
-__all__ = ["BARRIER", "NOTHING", "RUN", "WAIT", "PimMachine", "PimSpec", "load_pim"]
+__all__ = ["BARRIER", "FENCE", "NOTHING", "RUN", "WAIT", "PimMachine", "PimSpec", "load_pim"]
 
 LONG_AGO = -(1 << 40)
 TABLE_ROW = 1 << 29  # rows of look-up tables, beyond those of the array
@@ -76,8 +78,8 @@ class PimSpec:
     ``lanes`` multiply-accumulate units work on ``data_type`` values beside each of a channel's banks (or at the level
     that the standard's commands name). ``each_bank``: rows of many banks are opened one bank after the other, so that
     tRRD and tFAW hold; without it the all-bank activate is exempt, as in the real parts. ``mode_command`` changes
-    between the access modes. ``queue`` commands wait in a channel; the front end takes an instruction every
-    ``decode_cycles``. ``instructions``: the assembly language (archsim/dram/pim_program.py).
+    between the access modes. ``queue`` commands (0: any number) wait in a channel; the front end takes an instruction every
+    ``decode_cycles``. ``registers`` and ``instructions``: the assembly language (archsim/dram/pim_program.py).
     """
 
     lanes: int = 16
@@ -88,6 +90,7 @@ class PimSpec:
     mode_command: str = ""
     queue: int = 32
     decode_cycles: int = 1
+    registers: tuple[str, ...] = ()
     instructions: Mapping[str, Any] | None = None
 
 
@@ -106,7 +109,10 @@ def load_pim(name: str | Path | DramConfig, overrides: Mapping[str, Any] | Seque
 def pim_spec(config: DramConfig) -> PimSpec:
     """The checked ``pim:`` section. ConfigError names the field."""
     known = {f.name: f for f in fields(PimSpec)}
-    for key, value in config.pim.items():
+    told = dict(config.pim)
+    if isinstance(told.get("registers"), list):
+        told["registers"] = tuple(str(name) for name in told["registers"])
+    for key, value in told.items():
         where = f"{config.name}: pim.{key}"
         if key not in known:
             raise ConfigError(f"{where}: unknown key; known: {', '.join(known)}")
@@ -116,9 +122,13 @@ def pim_spec(config: DramConfig) -> PimSpec:
                 raise ConfigError(f"{where}: expected a mapping")
         elif type(value) is not type(default):
             raise ConfigError(f"{where}: expected {type(default).__name__}, got {value!r}")
-        elif isinstance(value, int) and not isinstance(value, bool) and value < (0 if key == "decode_cycles" else 1):
+        elif (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and value < (0 if key in ("decode_cycles", "queue") else 1)
+        ):
             raise ConfigError(f"{where}: {value} is too small")
-    return PimSpec(**config.pim)
+    return PimSpec(**told)
 
 
 class PimMachine:
@@ -263,6 +273,7 @@ def _make_state(dram: CompiledDram, spec: PimSpec, channels: int, log: int) -> P
         span=np.array([config.banks // n for n in dram.nodes], np.int64),
         channel=channel,
         bank=bank,
+        route=np.zeros((channels, ROUTES), np.int64),
         ready=np.zeros((channels, sum(dram.nodes) * int(p["columns"])), np.int64),
         ring=ring,
         burst=burst,
@@ -272,15 +283,15 @@ def _make_state(dram: CompiledDram, spec: PimSpec, channels: int, log: int) -> P
     )
 
 
-def _with_base(command: Command, config: DramConfig) -> dict[str, Any]:
+def command_facts(command: Command, config: DramConfig) -> dict[str, Any]:
     """What a command does: of a base command by definition, of another as its table row says."""
     told = {f.name: getattr(command, f.name) for f in fields(Command)}
     if command.name in _BASE:
         told |= _BASE[command.name]
         if command.name in ("RD", "RDA"):
-            told |= {"latency": config.read_latency, "bytes_out": config.burst_bytes}
+            told |= {"latency": config.read_latency, "bytes_out": config.burst_bytes, "reads": 1}
         if command.name in ("WR", "WRA"):
-            told |= {"latency": config.write_latency, "bytes_in": config.burst_bytes}
+            told |= {"latency": config.write_latency, "bytes_in": config.burst_bytes, "writes": 1}
         if command.name in ("PREA", "REFAB"):
             told["scope"] = config.refresh_scope
     return told
@@ -288,7 +299,7 @@ def _with_base(command: Command, config: DramConfig) -> dict[str, Any]:
 
 def _command_info(dram: CompiledDram, spec: PimSpec) -> np.ndarray:
     config = dram.config
-    table = [_with_base(command, config) for command in config.commands]
+    table = [command_facts(command, config) for command in config.commands]
     modes = sorted({t["mode"] for t in table} - {"any", "plain"})
     numbers = {"any": MODE_ANY, "plain": 0, **{name: i + 1 for i, name in enumerate(modes)}}
     if len(numbers) > 2 and not spec.mode_command:
@@ -301,8 +312,10 @@ def _command_info(dram: CompiledDram, spec: PimSpec) -> np.ndarray:
         k["level"] = level[i]
         k["banks"] = config.banks // dram.nodes[level[i]]
         k["deepest"] = _deepest(dram, i)
-        for name in ("opens", "closes", "row", "posted", "bytes_in", "bytes_out", "macs"):
+        for name in ("opens", "closes", "row", "posted", "bytes_in", "bytes_out", "macs", "route"):
             k[name] = told[name]
+        if told["route"] >= ROUTES:
+            raise ConfigError(f"{where}.route: 0 to {ROUTES - 1}, not {told['route']}")
         k["mode"] = MODE_ANY if told["name"] == spec.mode_command else numbers[told["mode"]]
         latency = evaluate(told["latency"], config.timing, f"{where}.latency", config.timing["tCK_ps"])
         k["latency"] = int(np.ceil(latency * config.ticks_per_clock))

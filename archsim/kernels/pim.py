@@ -64,6 +64,8 @@ def send(p, c, command, first, t, n, period):
     p.count[c, command] += n
     _log(p, c, command, first, t, n, period)
     p.channel[c]["now"] = last
+    if last > p.channel[c]["latest"]:
+        p.channel[c]["latest"] = last
 
 
 @leaf
@@ -250,7 +252,7 @@ def prepare(p, c, command, first, row, now):
         if k["opens"] == 1:
             return state
         _change_mode(p, c, command, first, now)
-        if refreshed or earliest_at(p, c, command, first, now) < _forced(p, c):
+        if refreshed or earliest_at(p, c, command, first, max(now, p.channel[c]["fence"])) < _forced(p, c):
             return state
         refresh(p, c, now)
         refreshed = True
@@ -264,11 +266,13 @@ def burst(p, c, command, first, row, count, now):
     left = count
     begin = -1
     if k["opens"] == 1:
-        prepare(p, c, command, first, row, now)
+        if prepare(p, c, command, first, row, now) == 0:
+            return now, now
+        p.route[c, k["route"]] = ch["now"]
         return ch["now"], ch["now"]
     while left > 0:
         state = prepare(p, c, command, first, row, now)
-        t = earliest_at(p, c, command, first, now)
+        t = earliest_at(p, c, command, first, max(now, ch["fence"]))
         n = 1
         period = k["period"]
         if period > 0:
@@ -279,6 +283,7 @@ def burst(p, c, command, first, row, count, now):
         if begin < 0:
             begin = t
         left -= n
+        p.route[c, k["route"]] = ch["now"]
         if k["closes"] == 1:
             set_row(p, c, first, k["banks"], -1, ch["now"])
     return begin, ch["now"]
@@ -336,7 +341,7 @@ def execute(p, c, r, now):
     begin = -1
     last = now
     for i in range(r["rows"]):
-        t, last = burst(p, c, command, first, r["row"] + i, r["count"], max(now, ch["now"]))
+        t, last = burst(p, c, command, first, r["row"] + i, r["count"], max(now, p.route[c, k["route"]]))
         if begin < 0:
             begin = t
     done = last + k["latency"]

@@ -11,8 +11,9 @@ import numpy as np
 
 MODE_ANY = -1
 
-# Kinds of program records.
-RUN, BARRIER, NOTHING = range(3)
+# Kinds of program records. BARRIER: the front end waits until all channels have finished. FENCE: in each channel, no
+# column command behind it goes before one in front of it. NOTHING: work of the front end alone.
+RUN, BARRIER, FENCE, NOTHING = range(4)
 WAIT = 1  # flag: the front end waits until the commands of this record are complete
 
 # One command of the standard as the executor sees it.
@@ -33,6 +34,7 @@ PIM_COMMAND_DT = np.dtype(
         ("bytes_in", "i8"),
         ("bytes_out", "i8"),
         ("macs", "i8"),
+        ("route", "i8"),  # commands of one route go out in program order
     ]
 )
 
@@ -61,7 +63,7 @@ FRONT_DT = np.dtype(
     [
         ("time", "i8"),  # tick at which it can take the next record
         ("decode", "i8"),  # ticks a record
-        ("queue", "i8"),  # commands that one channel holds
+        ("queue", "i8"),  # commands that one channel holds, 0: any number
         ("end", "i8"),  # completion of everything so far
     ]
 )
@@ -75,9 +77,13 @@ PIM_PAR_DT = np.dtype(
     ]
 )
 
+ROUTES = 2  # with a command bus and an order of their own (bank units; data movement)
+
 PIM_CHANNEL_DT = np.dtype(
     [
-        ("now", "i8"),  # tick of the last command
+        ("now", "i8"),  # tick of the last command simulated, and of the latest of all routes
+        ("latest", "i8"),
+        ("fence", "i8"),  # no column command before this tick
         ("mode", "i8"),
         ("common_row", "i8"),  # row that all banks have open, or -1
         ("open_banks", "i8"),
@@ -133,6 +139,7 @@ class Pim(NamedTuple):
     span: np.ndarray  # [level]: banks of one node
     channel: np.ndarray
     bank: np.ndarray  # [channel, bank]
+    route: np.ndarray  # [channel, route]: tick of the last command of each route
     ready: np.ndarray
     ring: np.ndarray
     burst: np.ndarray  # [channel, place]

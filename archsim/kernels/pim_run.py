@@ -10,7 +10,7 @@ with flag WAIT also holds it until its commands are complete, and a BARRIER unti
 
 from archsim.kernels.layout import jit
 from archsim.kernels.pim import burst, earliest_at, execute, send, set_row
-from archsim.kernels.pim_layout import BARRIER, NOTHING, WAIT
+from archsim.kernels.pim_layout import BARRIER, FENCE, NOTHING, WAIT
 from archsim.kernels.ref import ref
 
 
@@ -36,6 +36,10 @@ def step(p, r, o):
         for c in range(p.channel.shape[0]):
             sent = max(sent, _drained(p, c, now))
         o["done"] = sent
+    elif r["kind"] == FENCE:
+        for c in range(p.channel.shape[0]):
+            if r["mask"] >> c & 1:
+                p.channel[c]["fence"] = max(now, p.channel[c]["latest"] + 1)
     elif r["kind"] != NOTHING:
         begin = -1
         for c in range(p.channel.shape[0]):
@@ -60,7 +64,7 @@ def _drained(p, c, now):
     ch = p.channel[c]
     t = now
     if ch["elements"] > 0:
-        t = max(t, ch["now"] + 1)
+        t = max(t, ch["latest"] + 1)
     return max(t, ch["posted_done"]) + 1
 
 
@@ -69,7 +73,7 @@ def _accepted(p, c, queue, now):
     """Tick at which the newest command found a place: when the one ``queue`` places before it had left."""
     ch = p.channel[c]
     number = ch["elements"] - queue
-    if number < 1:
+    if number < 1 or queue == 0:
         return now
     at = ch["ring"]
     places = p.burst.shape[1]
