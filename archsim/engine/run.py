@@ -214,19 +214,14 @@ class Runner:
         progress: Callable[[int], None] | None,
         sampler: Sampler | None,
     ) -> int:
-        run_chip = entry("gpu", "run_chip")
         window = int(machine.par[0]["window_cycles"])
         windows = FIRST_WINDOWS
         limit = max_cycles or FAR_FUTURE
         while True:
             before = time.perf_counter()
             try:
-                stop = run_chip(
-                    machine, chip, feed.trace, limit, windows if sampler is None else min(windows, sampler.windows)
-                )
+                stop = _advance(machine, chip, feed.trace, limit, windows, sampler)
                 spent = time.perf_counter() - before
-                if sampler is not None:
-                    sampler.sample(machine, int(chip.state[0]["now"]))
                 if stop == lay.STOP_TIME:
                     windows = int(min(max(windows * min(CALL_SECONDS / max(spent, 1e-6), 4.0), 1), 1 << 20))
                 elif stop == lay.STOP_QUEUE:
@@ -301,6 +296,20 @@ class Runner:
             per_pc=None if machine.per_pc is None else machine.per_pc.sum(axis=0),
             listing=None if machine.per_pc is None else _listing(kernel.program),
         )
+
+
+def _advance(machine: Any, chip: Any, trace: Any, limit: int, windows: int, sampler: Sampler | None) -> int:
+    """Up to ``windows`` windows, in the sampler's steps where there is one; returns a STOP_* code."""
+    run_chip = entry("gpu", "run_chip")
+    if sampler is None:
+        return int(run_chip(machine, chip, trace, limit, windows))
+    stop = lay.STOP_TIME
+    while windows > 0 and stop == lay.STOP_TIME:
+        step = min(windows, sampler.windows)
+        windows -= step
+        stop = int(run_chip(machine, chip, trace, limit, step))
+        sampler.sample(machine, int(chip.state[0]["now"]))
+    return stop
 
 
 def _listing(program: Any) -> list[ListingLine]:
