@@ -21,7 +21,19 @@ _MEMCPY = {"memcpy_h2d": "MemcpyHtoD", "memcpy_d2h": "MemcpyDtoH"}
 
 
 def export_trace(trace: Any, folder: Path, name: str) -> Path:
-    """Write every launch of ``trace`` into ``folder``; returns the path of the kernel list."""
+    """Write every launch of ``trace`` into ``folder``; returns the path of the kernel list.
+
+    TraceError naming the folder and the cause if it cannot be written.
+    """
+    try:
+        return _export(trace, folder, name)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        raise TraceError(f"{folder}: the export cannot be written: {reason}{where}") from None
+
+
+def _export(trace: Any, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     commands = []
     for event in trace.events:

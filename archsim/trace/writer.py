@@ -16,6 +16,7 @@ import numpy as np
 
 from archsim.errors import TraceError
 from archsim.isa.program import Program
+from archsim.trace.disk import Disk
 from archsim.trace.index import SegmentIndex
 from archsim.trace.layout import SEGMENT_INSTRUCTIONS, WARP_DT, Array, Batch, LaunchInfo, expand_ranges
 from archsim.trace.programs import SASS, meta_text, pack_program
@@ -51,10 +52,14 @@ class TraceWriter:
     def __init__(self, path: str | Path, *, arch: int, source: str = "") -> None:
         self.path = Path(path)
         self._temporary = self.path.with_name(self.path.name + ".partial")
+        if self.path.exists() and not self.path.is_file():
+            what = "it is a folder" if self.path.is_dir() else "it is no regular file"
+            raise TraceError(f"{self.path}: cannot be written: {what}")
         try:
-            self._file = h5py.File(self._temporary, "w", libver="latest", meta_block_size=_META_BYTES)
+            self._disk = Disk(self._temporary)
         except OSError as error:
-            raise TraceError(f"{self.path}: cannot be written ({error})") from error
+            raise self._unwritable(error) from None
+        self._file = h5py.File(self._disk, "w", libver="latest", meta_block_size=_META_BYTES)
         self._file.attrs.update({"version": VERSION, "complete": 0, "arch": arch})
         self._file.attrs["format"], self._file.attrs["source"] = _fixed_text(FORMAT), _fixed_text(source)
         self._hash = ContentHash()
@@ -121,12 +126,24 @@ class TraceWriter:
         self._file.attrs["sha256"] = _fixed_text(self._hash.hexdigest())
         self._file.attrs["complete"] = 1
         self._file.close()
+        self._disk.close()
+        self.check_disk()
         os.replace(self._temporary, self.path)
+
+    def check_disk(self) -> None:
+        """TraceError if something could not be written; the unfinished file is then gone."""
+        if self._disk.error is not None:
+            self.abandon()
+            raise self._unwritable(self._disk.error)
 
     def abandon(self) -> None:
         """Drop the unfinished file."""
         self._file.close()
+        self._disk.close()
         self._temporary.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> TraceError:
+        return TraceError(f"{self.path}: cannot be written: {error.strerror or error}")
 
 
 class KernelWriter:
@@ -169,6 +186,7 @@ class KernelWriter:
         self._collect(batch, flows[inverse], numbers[pick], lengths[pick])
         self.warp_instructions += int(warps["n_inst"].sum())
         self._flush(everything=False)
+        self._owner.check_disk()
 
     def end(self, launch: LaunchInfo | None = None) -> None:
         """Finish the launch; ``launch`` replaces what ``begin_kernel`` was given (counts known only now)."""

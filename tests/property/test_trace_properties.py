@@ -251,3 +251,31 @@ def test_damaged_files_import_or_name_the_file(tmp_path, seed):
     except TraceError as error:
         assert "k.traceg" in str(error)
         assert not list(tmp_path.glob("out*"))
+
+
+def _ends_in_one_kind_of_error(data: bytes) -> None:
+    """Whatever the bytes, at any cut: understood, or a line number and a message."""
+    result = outcome(CompiledParser, Layout((2, 1, 1), 2, True, False, True), data, [50])
+    assert len(result) == 4 or (result[0] >= 0 and result[1])
+
+
+BODY = SEED_FILE[SEED_FILE.index(b"#BEGIN_TB") :]
+LINES = st.sampled_from([line + b"\n" for line in BODY.split(b"\n")] + PIECES)
+ANY_TEXT = st.one_of(
+    st.binary(max_size=300),
+    st.lists(LINES, max_size=30).map(b"".join),
+    st.builds(lambda seed: mutate(BODY, random.Random(seed)), st.integers(0, 2**64)),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ANY_TEXT)
+def test_any_text_ends_in_one_kind_of_error(data):
+    _ends_in_one_kind_of_error(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(ANY_TEXT)
+def test_ten_thousand_texts_end_in_one_kind_of_error(data):
+    _ends_in_one_kind_of_error(data)
