@@ -1,8 +1,10 @@
 """From a standard's table to the flat arrays of the engine (archsim/kernels/dram_layout.py).
 
 Levels with a single child per parent are merged with the parent. Constraints between the same commands are folded to
-their maximum, commands that every constraint treats alike as followers share a column of ready times, and a constraint
-that a wider level already implies is dropped: the hot loop then touches some ten numbers per command.
+their maximum, and commands that every constraint treats alike as followers share a column of ready times. The result
+has two forms. As a list (``update``): what each command holds up at each level, less what a wider level implies; some
+ten numbers per command. As dense rows (``hold_above``, ``hold_bank``): the ticks for which each command holds up
+every column of every group of banks, and of its own bank; a few vector instructions apply one.
 
 Times are counted from the first cycle of each command, while a standard counts them from the last: a command of n
 cycles starts n - 1 cycles later as predecessor and, as successor, that much earlier.
@@ -20,6 +22,8 @@ from archsim.dram.expressions import evaluate
 from archsim.errors import ConfigError
 from archsim.kernels import dram_layout as layout
 
+KIND_COMMANDS = (layout.ACT, layout.PRE, layout.RD, layout.WR)  # by kind
+MAX_LATENCY = 1 << 29  # ticks; latencies are kept in 32 bits
 _REFRESH = {"none": layout.REFRESH_NONE, "all_bank": layout.REFRESH_ALL_BANK, "per_bank": layout.REFRESH_PER_BANK}
 
 
@@ -33,6 +37,8 @@ class CompiledDram:
     nodes: tuple[int, ...]
     scope_of_command: tuple[str, ...]
     command: np.ndarray
+    hold_above: np.ndarray
+    hold_bank: np.ndarray
     update: np.ndarray
     window: np.ndarray
     path: np.ndarray
@@ -55,24 +61,36 @@ def compile_dram(config: DramConfig) -> CompiledDram:
     assert names[: len(BASE_COMMANDS)] == BASE_COMMANDS
     table = _Table(config, names, level_of, nodes)
     columns, column_of = table.columns()
-    update, begins = table.updates(column_of, columns)
+    update, begins, sibling_begins = table.updates(column_of)
     window, window_begins, ring_entries = table.windows(column_of)
     command = np.zeros(len(names), layout.COMMAND_DT)
     command["column"] = column_of
     command["align"] = [config.ticks_per_clock - 1 if c.align else 0 for c in config.commands]
     command["update_begin"], command["update_end"] = begins[:-1], begins[1:]
+    command["sibling_begin"] = sibling_begins
     command["window_begin"], command["window_end"] = window_begins[:-1], window_begins[1:]
     firsts = np.cumsum([0, *nodes])[:-1]
-    banks = config.banks
-    path = np.zeros((banks, len(nodes)), np.int64)
+    path = np.zeros((config.banks, len(nodes)), np.int64)
     fanout = np.zeros((len(nodes), 2), np.int64)
     for level, n in enumerate(nodes):
-        path[:, level] = (firsts[level] + np.arange(banks) // (banks // n)) * columns
+        path[:, level] = (firsts[level] + np.arange(config.banks) // (config.banks // n)) * columns
         fanout[level] = (fanouts[level], firsts[level] * columns)
     scopes = tuple(config.refresh_scope if c.name in ("PREA", "REFAB") else c.scope for c in config.commands)
-    par = _parameters(config, level_of, nodes, columns, len(names), table)
     return CompiledDram(
-        config, names, level_of, tuple(nodes), scopes, command, update, window, path, fanout, par, ring_entries
+        config=config,
+        names=names,
+        level_of=level_of,
+        nodes=tuple(nodes),
+        scope_of_command=scopes,
+        command=command,
+        hold_above=table.hold_above(column_of, columns),
+        hold_bank=table.hold_bank(column_of, columns),
+        update=update,
+        window=window,
+        path=path,
+        fanout=fanout,
+        par=_parameters(config, level_of, nodes, columns, table),
+        ring_entries=ring_entries,
     )
 
 
@@ -93,6 +111,7 @@ class _Table:
 
     def __init__(self, config: DramConfig, names: tuple[str, ...], level_of: dict[str, int], nodes: list[int]) -> None:
         self.names, self.nodes, self.config = names, nodes, config
+        self.groups = nodes[-2] if len(nodes) > 1 else 1
         self.level_of = level_of
         n = len(names)
         self.same = np.zeros((len(nodes), n, n), np.int64)
@@ -128,6 +147,8 @@ class _Table:
         for first in map(self.names.index, row.after):
             for second in map(self.names.index, row.before):
                 latency = self.ticks(clocks) + self.late[first] - self.late[second]
+                if latency > MAX_LATENCY:
+                    raise ConfigError(f"{self.config.name}: constraint {row}: {latency} ticks, at most {MAX_LATENCY}")
                 pairs.setdefault(first, {})[second] = latency
                 if row.window == 1 and latency > 0:
                     target = self.sibling if row.sibling else self.same
@@ -136,21 +157,56 @@ class _Table:
             self.spans.append((level, row.window, pairs))
 
     def columns(self) -> tuple[int, list[int]]:
-        """Number of columns of ready times, and each command's column."""
+        """Number of columns of ready times, a multiple of four, and each command's column.
+
+        The commands of the kinds (`KIND_COMMANDS`) have the first four columns.
+        """
         found: dict[bytes, int] = {}
-        column_of = []
-        for j in range(len(self.names)):
+        column_of = [-1] * len(self.names)
+        columns = 0
+        for j in (*KIND_COMMANDS, *range(len(self.names))):
+            if column_of[j] >= 0:
+                continue
             spans = repr([sorted((i, p[j]) for i, p in pairs.items() if j in p) for _, _, pairs in self.spans])
             key = self.same[:, :, j].tobytes() + self.sibling[:, :, j].tobytes() + spans.encode()
-            column_of.append(found.setdefault(key, len(found)))
-        return len(found), column_of
+            column_of[j] = columns if j in KIND_COMMANDS else found.get(key, columns)
+            columns = max(columns, column_of[j] + 1)
+            found.setdefault(key, column_of[j])
+        return -(-columns // 4) * 4, column_of  # (vectors of four)
 
-    def updates(self, column_of: list[int], columns: int) -> tuple[np.ndarray, list[int]]:
-        """Update rows of all commands, and where each command's begin."""
+    def hold_above(self, column_of: list[int], columns: int) -> np.ndarray:
+        """Ticks for which each command holds up [command, group of its bank, column * groups + group]."""
+        groups = np.arange(self.groups)
+        table = np.full((len(self.names), self.groups, columns, self.groups), layout.NO_HOLD, np.int32)
+        parent = np.zeros(self.groups, np.int64)
+        for level, nodes in enumerate(self.nodes[:-1]):
+            node = groups // (self.groups // nodes)
+            same = node[:, None] == node
+            sibling = (parent[:, None] == parent) & ~same
+            for column in range(max(column_of) + 1):
+                j = column_of.index(column)
+                for where, latency in ((same, self.same[level, :, j]), (sibling, self.sibling[level, :, j])):
+                    held = np.where(where & (latency > 0)[:, None, None], latency[:, None, None], layout.NO_HOLD)
+                    table[:, :, column] = np.maximum(table[:, :, column], held)
+            parent = node
+        return table.reshape(len(self.names), self.groups, -1)
+
+    def hold_bank(self, column_of: list[int], columns: int) -> np.ndarray:
+        """Ticks for which each command holds up its own bank: [command, column]."""
+        table = np.full((len(self.names), columns), layout.NO_HOLD, np.int32)
+        for column in range(max(column_of) + 1):
+            latency = self.same[-1, :, column_of.index(column)]
+            table[:, column] = np.where(latency > 0, latency, layout.NO_HOLD)
+        return table
+
+    def updates(self, column_of: list[int]) -> tuple[np.ndarray, list[int], list[int]]:
+        """Update rows of all commands, where each command's begin, and where its rows for the other banks do (last)."""
         rows: list[tuple[int, int, int, int]] = []
-        begins = [0]
+        begins, sibling_begins = [0], []
+        deepest = len(self.nodes) - 1
         for i in range(len(self.names)):
-            for column in range(columns):
+            siblings: list[tuple[int, int, int, int]] = []
+            for column in range(max(column_of) + 1):
                 j = column_of.index(column)
                 widest = 0
                 for level in range(len(self.nodes)):
@@ -159,13 +215,16 @@ class _Table:
                         widest = latency
                         rows.append((level, column, latency, 0))
                     if self.sibling[level, i, j] > 0:
-                        rows.append((level, column, int(self.sibling[level, i, j]), 1))
+                        row = (level, column, int(self.sibling[level, i, j]), 1)
+                        (siblings if level == deepest else rows).append(row)
+            sibling_begins.append(len(rows))
+            rows += siblings
             begins.append(len(rows))
-        return np.array(rows, layout.UPDATE_DT), begins
+        return np.array(rows, layout.UPDATE_DT), begins, sibling_begins
 
     def windows(self, column_of: list[int]) -> tuple[np.ndarray, list[int], int]:
         """Window rows of all commands, where each command's begin, and the length of the ring store."""
-        rows: list[tuple[int, int, int, int, int, int]] = []
+        rows: list[tuple[int, int, int, int, int, int, int]] = []
         begins = [0]
         bases, entries = [], 0
         for level, size, _ in self.spans:
@@ -177,13 +236,14 @@ class _Table:
                 for j, latency in pairs.get(i, {}).items():
                     followers[column_of[j]] = max(latency, followers.get(column_of[j], 0))
                 for k, (column, latency) in enumerate(followers.items()):
-                    rows.append((level, size, base, latency, column, int(k == 0)))
+                    groups = self.groups // self.nodes[level] if level < len(self.nodes) - 1 else 0
+                    rows.append((level, groups, size, base, latency, column, int(k == 0)))
             begins.append(len(rows))
         return np.array(rows, layout.WINDOW_DT), begins, max(entries, 1)
 
 
 def _parameters(
-    config: DramConfig, level_of: dict[str, int], nodes: list[int], columns: int, commands: int, table: _Table
+    config: DramConfig, level_of: dict[str, int], nodes: list[int], columns: int, table: _Table
 ) -> np.ndarray:
     """The scalar parameters of the engine, in ticks."""
     par = np.zeros(1, layout.PAR_DT)
@@ -192,8 +252,9 @@ def _parameters(
     scope_level = level_of[config.refresh_scope]
     scopes = nodes[scope_level]
     ticks = table.ticks
-    p["banks"], p["levels"], p["columns"], p["commands"] = config.banks, len(nodes), columns, commands
-    p["scopes"], p["banks_per_scope"], p["scope_level"] = scopes, config.banks // scopes, scope_level
+    p["banks"], p["columns"] = config.banks, columns
+    p["groups"], p["group_size"] = table.groups, config.banks // table.groups
+    p["scopes"], p["banks_per_scope"] = scopes, config.banks // scopes
     p["read_capacity"], p["write_capacity"] = c.read_queue, c.write_queue
     p["read_latency"] = ticks(table.value(config.read_latency, "read_latency")) + ticks(
         max(config.commands[layout.RD].clocks - 1, 0)

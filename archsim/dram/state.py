@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 import archsim.plugins.dram  # noqa: F401 - registers the built-in schedulers and page policies
-from archsim.dram.compiler import CompiledDram
+from archsim.dram.compiler import KIND_COMMANDS, CompiledDram
 from archsim.errors import ConfigError
 from archsim.kernels import dram_layout as layout
 from archsim.kernels.slots import REGISTRY
@@ -33,22 +33,25 @@ def make_state(
     config, par = dram.config, dram.par
     n = config.channels if channels is None else channels
     p = par[0]
-    banks, scopes = int(p["banks"]), int(p["scopes"])
-    groups = dram.nodes[-2] if len(dram.nodes) > 1 else 1  # nodes of the level just above the banks
+    banks, groups, scopes = int(p["banks"]), int(p["groups"]), int(p["scopes"])
     controller = replace(config.controller, page_timeout_ticks=config.controller.page_timeout * config.ticks_per_clock)
     state = layout.Dram(
         par=par,
         channel=np.zeros(n, layout.CHANNEL_DT),
         bank=np.zeros((n, banks), layout.BANK_DT),
         queue=np.zeros((n, banks, 2), layout.QUEUE_DT),
-        fresh=np.zeros((n, banks), np.int64),
-        candidate=np.zeros((n, banks, 2), layout.CANDIDATE_DT),
-        upper=np.zeros((n, groups, 4), np.int64),
-        group=np.arange(banks) // (banks // groups),
-        occupied=np.zeros((n, banks), np.int64),
-        ready=np.zeros((n, sum(dram.nodes) * int(p["columns"])), np.int64),
-        path=dram.path,
-        fanout=dram.fanout,
+        fresh=np.ones((n, banks), np.int64),
+        changed=np.zeros((n, banks), np.int64),
+        first=np.full((n, layout.NUM_KINDS * banks), layout.NEVER),
+        key=np.full((n, layout.NUM_KINDS * banks), layout.NEVER),
+        offers=np.zeros((n, layout.NUM_KINDS), np.int64),
+        group_first=np.full((n, layout.NUM_KINDS * groups), layout.NEVER),
+        soonest=np.zeros((n, layout.NUM_KINDS * groups), np.int64),
+        align=np.repeat(dram.command["align"][list(KIND_COMMANDS)], groups),
+        above=np.zeros((n, int(p["columns"]) * groups), np.int64),
+        ready=np.zeros((n, banks, int(p["columns"])), np.int64),
+        hold_above=dram.hold_above,
+        hold_bank=dram.hold_bank,
         command=dram.command,
         update=dram.update,
         window=dram.window,
@@ -62,9 +65,11 @@ def make_state(
         scheduler=_plugin("dram_scheduler", controller.scheduler).create(controller, n),  # type: ignore[attr-defined]
         page=_plugin("dram_page", controller.page).create(controller, n),  # type: ignore[attr-defined]
     )
-    for field in ("row", "active", "place"):
+    for field in ("row", "active"):
         state.bank[field] = -1
+    state.channel["number"] = np.arange(n)
     state.channel["stale"] = -1
+    state.bank["group"] = np.arange(banks) // int(p["group_size"])
     state.bank["scope"] = np.arange(banks) // int(p["banks_per_scope"])
     for field in ("head", "tail", "hit", "miss"):
         state.queue[field] = -1
@@ -73,7 +78,7 @@ def make_state(
     state.scope["due"] = p["refresh_interval"] if refreshes else layout.NEVER
     state.channel["next_refresh"] = state.scope["due"][0, 0]
     for w in dram.window:  # the first number of each ring is its position
-        nodes = dram.nodes[w["level"]]
+        nodes = groups // w["groups"] if w["groups"] else banks
         state.ring[:, w["base"] + np.arange(nodes) * (w["size"] + 1)] = 0
     return state
 

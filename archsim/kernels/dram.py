@@ -24,10 +24,14 @@ from archsim.kernels.dram_layout import (
     DO_PRECHARGE_ALL,
     DO_REFRESH,
     DO_TIMEOUT,
+    INDEX,
     KIND_ACT,
     KIND_PRE,
     KIND_RD,
+    KIND_WR,
     NEVER,
+    NUM_KINDS,
+    ONLY,
     PRE,
     PREA,
     RD,
@@ -36,110 +40,172 @@ from archsim.kernels.dram_layout import (
     REFPB,
     REFRESH_ALL_BANK,
     REFRESH_NONE,
+    alone,
+    at,
     leaf,
 )
-from archsim.kernels.dram_queue import admit, complete, next_arrival, release_slot, sort_rows, unlink, vacate
+from archsim.kernels.dram_queue import admit, complete, detach, next_arrival, release_slot, sort_rows, unlink
 from archsim.kernels.dram_refresh import come_due, demand, refreshed, settle, wake
-from archsim.kernels.dram_timing import earliest, earliest_scope, issue, issue_scope, log
+from archsim.kernels.dram_timing import earliest, earliest_scope, issue, issue_scope, log, touch
 from archsim.kernels.layout import jit
+from archsim.kernels.ref import ref
 
 
 @leaf
-def _command(kind):
-    """Command of a candidate's kind."""
-    if kind == KIND_ACT:
-        return ACT
-    if kind == KIND_PRE:
-        return PRE
-    return RD + kind - KIND_RD
-
-
-@leaf
-def _set_candidate(d, c, b, slot, kind, key, do, index):
-    k = d.command[_command(kind)]
-    last = d.path.shape[1] - 1
-    t = d.ready[c, d.path[b, last] + k["column"]]
-    r = d.candidate[c, b, slot]
-    r["time"] = (t + k["align"]) & ~k["align"]
-    r["key"] = key
-    r["kind"] = kind
-    r["do"] = do
-    r["index"] = index
+def _offer(d, c, b, g, kind, key):
+    """Note the bank's next command of one kind by its priority key; NEVER: it has none."""
+    par = d.par[0]
+    first = d.first[c]
+    begin = kind * par["banks"]
+    d.key[c, at(begin + b)] = key
+    time = NEVER if key == NEVER else d.ready[c, b, kind]
+    before = first[at(begin + b)]
+    if time == before:
+        return
+    first[at(begin + b)] = time
+    if before == NEVER:
+        d.offers[c, kind] += 1
+    elif time == NEVER:
+        d.offers[c, kind] -= 1
+    group = at(kind * par["groups"] + g)
+    if before <= d.group_first[c, group]:
+        now = d.channel[c]["now"]
+        begin += g * par["group_size"]
+        for i in range(par["group_size"]):
+            time = min(time, first[at(begin + i)])
+            if time <= now:  # as good as any earlier one
+                break
+        d.group_first[c, group] = time
+    elif time < d.group_first[c, group]:
+        d.group_first[c, group] = time
 
 
 @leaf
 def _renew(d, c, b):
-    """Work out the bank's candidates: at most two (active request and row hit, or row hit and row command)."""
+    """Work out what bank ``b`` could do next: at most one command of each kind."""
     d.fresh[c, b] = 1
-    d.candidate[c, b, 0]["time"] = NEVER
-    d.candidate[c, b, 1]["time"] = NEVER
     bank = d.bank[c, b]
     active = bank["active"]
-    slot = 0
+    activate = NEVER
+    precharge = NEVER
+    read = NEVER
+    write = NEVER
+    if bank["blocked"] == 0:
+        writing = d.channel[c]["writing"]
+        q = d.queue[c, b, writing]
+        hit = q["hit"]
+        miss = q["miss"]
+        base = CLASS_REQUEST << CLASS_SHIFT
+        if hit >= 0:
+            key = base + rank(d.scheduler, d.channel[c]["number"], b, True, d.request[c, hit]["sequence"])
+            if writing == 0:
+                read = key
+            else:
+                write = key
+        if miss >= 0 and active < 0:
+            sequence = d.request[c, miss]["sequence"]
+            key = base + rank(d.scheduler, d.channel[c]["number"], b, False, sequence)
+            if bank["row"] < 0:
+                activate = key
+            elif hit < 0 or may_close(
+                d.scheduler, d.channel[c]["number"], b, d.request[c, hit]["sequence"], sequence, bank["streak"]
+            ):
+                precharge = key
     if active >= 0:
         r = d.request[c, active]
         key = (CLASS_ACTIVE << CLASS_SHIFT) + r["sequence"]
-        _set_candidate(d, c, b, 0, KIND_RD + r["write"], key, DO_COLUMN, active)
-        slot = 1
-    if bank["blocked"] == 1:
-        return
+        if r["write"] == 0:
+            read = key
+        else:
+            write = key
+    _offer(d, c, b, bank["group"] & INDEX, KIND_ACT, activate)
+    _offer(d, c, b, bank["group"] & INDEX, KIND_PRE, precharge)
+    _offer(d, c, b, bank["group"] & INDEX, KIND_RD, read)
+    _offer(d, c, b, bank["group"] & INDEX, KIND_WR, write)
+
+
+@leaf
+def _renew_changed(d, c):
+    ch = d.channel[c]
+    for k in range(ch["changed"]):
+        _renew(d, c, d.changed[c, k] & INDEX)
+    ch["changed"] = 0
+
+
+@leaf
+def _action(d, c, b, kind):
+    """What a bank's command of some kind is for: (what, request)."""
     writing = d.channel[c]["writing"]
-    q = d.queue[c, b, writing]
-    hit = q["hit"]
-    miss = q["miss"]
-    base = CLASS_REQUEST << CLASS_SHIFT
-    if hit >= 0:
-        key = base + rank(d.scheduler, c, b, True, d.request[c, hit]["sequence"])
-        _set_candidate(d, c, b, slot, KIND_RD + writing, key, DO_COLUMN, hit)
-    if miss < 0 or active >= 0:
-        return
-    sequence = d.request[c, miss]["sequence"]
-    key = base + rank(d.scheduler, c, b, False, sequence)
-    if bank["row"] < 0:
-        _set_candidate(d, c, b, 1, KIND_ACT, key, DO_ACTIVATE, miss)
-    elif hit < 0 or may_close(d.scheduler, c, b, d.request[c, hit]["sequence"], sequence, bank["streak"]):
-        _set_candidate(d, c, b, 1, KIND_PRE, key, DO_PRECHARGE, miss)
+    if kind == KIND_ACT:
+        return DO_ACTIVATE, d.queue[c, b, writing]["miss"]
+    if kind == KIND_PRE:
+        return DO_PRECHARGE, d.queue[c, b, writing]["miss"]
+    active = d.bank[c, b]["active"]
+    if active >= 0 and d.request[c, active]["write"] == kind - KIND_RD:
+        return DO_COLUMN, active
+    return DO_COLUMN, d.queue[c, b, writing]["hit"]
 
 
 @leaf
-def _set_upper(d, c, now):
-    """For every group of banks and kind of command, the tick that the levels above the banks allow."""
-    levels = d.path.shape[1] - 1
-    groups = d.upper.shape[1]
-    size = d.bank.shape[1] // groups
-    for kind in range(4):
-        k = d.command[_command(kind)]
-        column = k["column"]
-        align = k["align"]
-        for g in range(groups):
-            t = now
-            for level in range(levels):
-                v = d.ready[c, d.path[g * size, level] + column]
-                if v > t:
-                    t = v
-            d.upper[c, g, kind] = (t + align) & ~align
+def best_of(d, c, b, now):
+    """Earliest next command of bank ``b`` from ``now`` on: (tick, priority key, kind)."""
+    par = d.par[0]
+    g = d.bank[c, b]["group"]
+    t = NEVER
+    key = NEVER
+    kind = 0
+    for k in range(NUM_KINDS):
+        first = d.first[c, k * par["banks"] + b]
+        if first < NEVER:
+            align = d.align[k * par["groups"] + g]
+            t2 = (max(first, d.above[c, k * par["groups"] + g], now) + align) & ~align
+            key2 = d.key[c, k * par["banks"] + b]
+            if t2 < t or (t2 == t and key2 < key):
+                t, key, kind = t2, key2, k
+    return t, key, kind
 
 
 @leaf
-def best_of(d, c, b, floor):
-    """Earliest next command of bank ``b``: (tick, priority key, candidate). ``floor``: a tick that it can't precede."""
-    if d.fresh[c, b] == 0:
-        _renew(d, c, b)
-    g = d.group[b]
-    r = d.candidate[c, b, 0]
-    t = max(r["time"], d.upper[c, g, r["kind"]])
-    key = r["key"]
-    slot = 0
-    r = d.candidate[c, b, 1]
-    t2 = max(r["time"], d.upper[c, g, r["kind"]])
-    if t2 < t or (t2 == t and r["key"] < key):
-        t = t2
-        key = r["key"]
-        slot = 1
-    if t < floor:
-        align = d.command[_command(d.candidate[c, b, slot]["kind"])]["align"]
-        t = (floor + align) & ~align
-    return t, key, slot
+def _soonest(d, c, now):
+    """Earliest tick of any command from ``now`` on, and that of each kind and group in ``soonest``."""
+    soonest = d.soonest[c]
+    group_first = d.group_first[c]
+    above = d.above[c]
+    align = d.align
+    t = NEVER
+    for i in range(align.size):  # (vectorised)
+        e = (max(group_first[i], above[i], now) + align[i]) & ~align[i]
+        soonest[i] = e
+        t = min(t, e)
+    return t
+
+
+@leaf
+def _choose(d, c, t):
+    """The command of the smallest key among those that can go out at ``t``: (key, bank, kind)."""
+    par = d.par[0]
+    groups = par["groups"]
+    size = par["group_size"]
+    soonest = d.soonest[c]
+    first = d.first[c]
+    keys = d.key[c]
+    key = NEVER
+    best = 0
+    kind = 0
+    for k in range(NUM_KINDS):
+        if d.offers[c, k] > 0:
+            for g in range(groups):
+                if soonest[at(k * groups + g)] == t:
+                    # (kind * groups + group) * size = kind * banks + first bank of the group
+                    begin = (k * groups + g) * size
+                    for i in range(size):
+                        key2 = keys[at(begin + i)]
+                        key2 = key2 if first[at(begin + i)] <= t else NEVER
+                        if key2 < key:
+                            key = key2
+                            best = begin + i
+                            kind = k
+    return key, best - kind * par["banks"], kind
 
 
 @jit
@@ -161,6 +227,11 @@ def refresh_step(d, c, s, now):
     return earliest(d, c, b, REFPB, now), DO_REFRESH, b
 
 
+@leaf
+def _has_work(d, c, b):
+    return d.bank[c, b]["active"] >= 0 or d.queue[c, b, 0]["count"] > 0 or d.queue[c, b, 1]["count"] > 0
+
+
 @jit
 def timeout_step(d, c, now):
     """Earliest closing of an idle open row: (tick, bank)."""
@@ -168,8 +239,8 @@ def timeout_step(d, c, now):
     bank = -1
     for b in range(d.par[0]["banks"]):
         r = d.bank[c, b]
-        if r["row"] >= 0 and r["place"] < 0 and r["blocked"] == 0:
-            wait = idle_ticks(d.page, c, b)
+        if r["row"] >= 0 and r["blocked"] == 0 and not _has_work(d, c, b):
+            wait = idle_ticks(d.page, d.channel[c]["number"], b)
             if wait < NEVER:
                 t2 = earliest(d, c, b, PRE, max(now, r["last_use"] + wait))
                 if t2 < t:
@@ -177,25 +248,20 @@ def timeout_step(d, c, now):
     return t, bank
 
 
-@leaf
-def scan(d, c, now):
+@jit
+def _scan(d, now):
     """The next command of the channel: (tick, priority key, bank or scope, what, request)."""
+    c = ONLY
     ch = d.channel[c]
-    t = NEVER
+    _renew_changed(d, c)
+    t = _soonest(d, c, now)
     key = NEVER
     bank = -1
     do = DO_NOTHING
-    slot = 0
-    _set_upper(d, c, now)
-    for k in range(ch["occupied"]):
-        b = d.occupied[c, k]
-        t2, key2, slot2 = best_of(d, c, b, now)
-        if t2 < t or (t2 == t and t2 < NEVER and key2 < key):
-            t, key, bank, slot = t2, key2, b, slot2
     index = -1
-    if bank >= 0:
-        do = d.candidate[c, bank, slot]["do"]
-        index = d.candidate[c, bank, slot]["index"]
+    if t < NEVER:
+        key, bank, kind = _choose(d, c, t)
+        do, index = _action(d, c, bank, kind)
     if ch["urgent"] > 0:
         for s in range(d.par[0]["scopes"]):
             if d.scope[c, s]["urgent"] == 1:
@@ -221,8 +287,11 @@ def close_row(d, c, b, t):
     bank["row"] = -1
     bank["open_ticks"] += t - bank["opened"]
     bank["streak"] = 0
-    sort_rows(d, c, b)
-    d.fresh[c, b] = 0
+    for direction in range(2):
+        q = d.queue[c, b, direction]
+        q["hit"] = -1
+        q["miss"] = q["head"]
+    touch(d, c, b)
 
 
 @leaf
@@ -237,7 +306,7 @@ def open_row(d, c, b, i, t):
     scope["active"] += 1
     if r["touched"] == 0:
         r["touched"] = 1
-    unlink(d, c, i)
+    detach(d, c, i)
     bank["active"] = i
     bank["row"] = r["row"]
     bank["opened"] = t
@@ -245,7 +314,6 @@ def open_row(d, c, b, i, t):
     sort_rows(d, c, b)
     release_slot(d, c, r["write"], t)
     d.channel[c]["active"] += 1
-    d.fresh[c, b] = 0
     issue(d, c, b, ACT, t)
     log(d, c, t, ACT, b, r["row"], -1)
 
@@ -295,7 +363,7 @@ def serve(d, c, b, i, t):
     _count_column(d, c, b, r, t)
     more = d.queue[c, b, 0]["hit"] >= 0 or d.queue[c, b, 1]["hit"] >= 0 or bank["active"] >= 0
     command = RD + write
-    if closes_after(d.page, c, b, more) and bank["active"] < 0 and earliest(d, c, b, RDA + write, t) == t:
+    if closes_after(d.page, ch["number"], b, more) and bank["active"] < 0 and earliest(d, c, b, RDA + write, t) == t:
         command = RDA + write
     issue(d, c, b, command, t)
     log(d, c, t, command, b, bank["row"], r["column"])
@@ -317,17 +385,16 @@ def serve(d, c, b, i, t):
         scope["idle_since"] = t
         if scope["debt"] > 0 and scope["urgent"] == 0:
             demand(d, c, bank["scope"])
-    vacate(d, c, b)
 
 
-@jit
+@leaf
 def perform(d, c, b, do, i, t):
     """Carry out the chosen command at tick ``t``."""
     if do == DO_COLUMN:
         serve(d, c, b, i, t)
     elif do == DO_ACTIVATE:
         open_row(d, c, b, i, t)
-    elif do == DO_PRECHARGE or do == DO_TIMEOUT or do == DO_CLOSE_FOR_REFRESH:
+    elif do in (DO_PRECHARGE, DO_TIMEOUT, DO_CLOSE_FOR_REFRESH):
         if do == DO_PRECHARGE:
             d.request[c, i]["touched"] = 2
         issue(d, c, b, PRE, t)
@@ -354,31 +421,32 @@ def perform(d, c, b, do, i, t):
 def set_mode(d, c):
     """Ask the scheduler whether to serve reads or writes; True if that changed."""
     ch = d.channel[c]
-    mode = write_mode(d.scheduler, c, ch["writing"], ch["reads"], ch["writes"], d.par[0]["write_capacity"])
+    mode = write_mode(d.scheduler, ch["number"], ch["writing"], ch["reads"], ch["writes"], d.par[0]["write_capacity"])
     if mode == ch["writing"]:
         return False
     ch["writing"] = mode
     ch["mode_switches"] += 1
-    for k in range(ch["occupied"]):
-        d.fresh[c, d.occupied[c, k]] = 0
+    for b in range(d.par[0]["banks"]):
+        if d.queue[c, b, 0]["count"] + d.queue[c, b, 1]["count"] > 0:
+            touch(d, c, b)
     return True
 
 
 @leaf
 def enter(d, c, now):
-    """Admit the head of the arrival queue at ``now``; returns its bank or -1."""
-    a = d.arrival[c, d.channel[c]["arrival_head"]]
-    s = d.bank[c, a["bank"]]["scope"]
+    """Admit the head of the arrival queue at ``now``; its bank if that changes the bank's next commands, else -1."""
+    a = d.arrival[c, d.channel[c]["arrival_head"] & INDEX]
+    b = a["bank"] & INDEX
+    s = d.bank[c, b]["scope"] & INDEX
     wake(d, c, s, now)
-    b = admit(d, c, now)
-    if b >= 0:
+    if admit(d, c, b, now):
         d.scope[c, s]["queued"] += 1
-    return b
+    return b if d.fresh[c, b] == 0 else -1
 
 
 @jit
-def advance(d, c, until, keep):
-    """Run channel ``c`` through all ticks before ``until``.
+def advance(memory, channel, until, keep):
+    """Run one channel through all ticks before ``until``.
 
     Every request that reaches the channel before ``until`` must have been pushed. Cutting a run into windows changes
     nothing. ``keep`` >= 0 returns as soon as no more than that many arrivals wait, so that the caller can add some
@@ -387,11 +455,13 @@ def advance(d, c, until, keep):
 
     Reads or writes are chosen anew for the tick after each command, in sight of what arrives in that tick.
     """
+    d = ref(alone(memory, channel))
+    c = ONLY
     ch = d.channel[c]
     room = d.done.shape[1]
     while ch["arrivals"] > keep and ch["done"] < room:
         now = ch["now"]
-        t, key, b, do, i = scan(d, c, now)
+        t, key, b, do, i = _scan(d, now)
         choose = 0 <= ch["stale"] <= t
         if choose and ch["stale"] >= until:
             break
@@ -403,7 +473,7 @@ def advance(d, c, until, keep):
                 ch["stale"] = -1
                 if set_mode(d, c):
                     ch["now"] = now
-                    t, key, b, do, i = scan(d, c, now)
+                    t, key, b, do, i = _scan(d, now)
             if e > t or e >= until or ch["done"] >= room or (e >= ch["next_refresh"] and not choose):
                 break
             # All other commands go out at t >= e, so that time can move on to e.
@@ -412,12 +482,13 @@ def advance(d, c, until, keep):
             b2 = enter(d, c, now)
             if (not choose and set_mode(d, c)) or b2 == b:
                 # (a new row hit may take away the precharge that was the bank's next command)
-                t, key, b, do, i = scan(d, c, now)
+                t, key, b, do, i = _scan(d, now)
             elif b2 >= 0:
-                t2, key2, slot2 = best_of(d, c, b2, now)
+                _renew_changed(d, c)
+                t2, key2, kind = best_of(d, c, b2, now)
                 if t2 < t or (t2 == t and t2 < NEVER and key2 < key):
-                    r = d.candidate[c, b2, slot2]
-                    t, key, b, do, i = t2, key2, b2, r["do"], r["index"]
+                    t, key, b = t2, key2, b2
+                    do, i = _action(d, c, b, kind)
             if ch["arrivals"] <= keep:
                 return now
         if ch["done"] >= room:
@@ -431,17 +502,19 @@ def advance(d, c, until, keep):
             continue
         if t >= until or do == DO_NOTHING:
             break
-        perform(d, c, b, do, i, t)
+        perform(d, c, b & INDEX, do, i & INDEX, t)
         ch["now"] = t
         ch["stale"] = t + 1
     return ch["now"]
 
 
 @jit
-def next_event(d, c):
-    """A tick before which channel ``c`` changes nothing without further arrivals (NEVER if it is idle)."""
+def next_event(memory, channel):
+    """A tick before which the channel changes nothing without further arrivals (NEVER if it is idle)."""
+    d = ref(alone(memory, channel))
+    c = ONLY
     ch = d.channel[c]
-    t = scan(d, c, ch["now"])[0]
+    t = _scan(d, ch["now"])[0]
     t = min(t, next_arrival(d, c))
     if ch["reads"] + ch["writes"] + ch["active"] + ch["urgent"] > 0 and d.par[0]["refresh"] != REFRESH_NONE:
         t = min(t, ch["next_refresh"])

@@ -1,8 +1,10 @@
 """Record layouts of the DRAM engine. docs/dram.md has the picture; archsim/dram/compile.py fills the tables.
 
 Times are int64 ticks; a tick is a command-clock cycle, or half of one where a standard sends commands on both edges.
-A *node* is one channel, pseudo-channel, rank, bank group or bank; ``ready`` holds, per node and command column, the
-earliest tick at which that node accepts the command.
+A *node* is one channel, pseudo-channel, rank, bank group or bank; a *group* is the banks of one node of the level just
+above the banks. Commands that every constraint treats alike as followers share a *column*. ``ready`` holds, per bank
+and column, the earliest tick that the bank itself allows; ``above`` holds, per column and group, what all wider nodes
+allow.
 """
 
 from __future__ import annotations
@@ -12,10 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-# Leaves of the hot loop are always inlined: a call would pass some two hundred machine words of array descriptors.
-leaf = njit(no_cpython_wrapper=True, error_model="numpy", forceinline=True)
+from archsim.kernels.jit import OPTIONS
+
+leaf = njit(forceinline=True, **OPTIONS)  # small functions of the hot loop
 
 NEVER = 1 << 60
+# An index known not to be negative spares the access the wrap of negative ones: `a[at(i)]`, or `i & INDEX` for many.
+INDEX = (1 << 32) - 1
+at = np.uint64
 
 # Commands every standard has; a standard's further commands (PIM) get the numbers from NUM_BASE_COMMANDS on.
 ACT, PRE, PREA, RD, WR, RDA, WRA, REFAB, REFPB = range(9)
@@ -35,12 +41,11 @@ CLASS_SHIFT = 58
 PAR_DT = np.dtype(
     [
         ("banks", "i8"),
-        ("levels", "i8"),
+        ("groups", "i8"),
+        ("group_size", "i8"),  # banks of a group
         ("columns", "i8"),
-        ("commands", "i8"),
         ("scopes", "i8"),
         ("banks_per_scope", "i8"),
-        ("scope_level", "i8"),
         ("read_capacity", "i8"),
         ("write_capacity", "i8"),
         ("read_latency", "i8"),
@@ -60,6 +65,7 @@ PAR_DT = np.dtype(
 
 CHANNEL_DT = np.dtype(
     [
+        ("number", "i8"),
         ("now", "i8"),
         ("sequence", "i8"),
         ("writing", "i8"),
@@ -67,7 +73,7 @@ CHANNEL_DT = np.dtype(
         ("reads", "i8"),
         ("writes", "i8"),
         ("active", "i8"),
-        ("occupied", "i8"),
+        ("changed", "i8"),  # length of the list ``changed``
         ("urgent", "i8"),
         ("next_refresh", "i8"),
         ("free", "i8"),
@@ -104,10 +110,10 @@ BANK_DT = np.dtype(
         ("row", "i8"),  # open row, -1 when closed
         ("active", "i8"),  # request whose row was opened and that still waits for its column command, or -1
         ("blocked", "i8"),  # 1 while a refresh waits for this bank
-        ("place", "i8"),  # position in the list of occupied banks, or -1
         ("streak", "i8"),  # column commands since the row was opened
         ("last_use", "i8"),
         ("scope", "i8"),
+        ("group", "i8"),
         ("opened", "i8"),
         ("open_ticks", "i8"),
         ("activates", "i8"),
@@ -143,9 +149,9 @@ REQUEST_DT = np.dtype(
     ]
 )
 
-# A possible next command of a bank: the tick that the bank itself allows, its kind (column of ``upper``), what it does.
-CANDIDATE_DT = np.dtype([("time", "i8"), ("key", "i8"), ("kind", "i8"), ("do", "i8"), ("index", "i8")])
+# Kinds of a bank's possible next commands; the compiler gives their commands the columns of these numbers.
 KIND_ACT, KIND_PRE, KIND_RD, KIND_WR = range(4)
+NUM_KINDS = 4
 
 ARRIVAL_DT = np.dtype([("time", "i8"), ("bank", "i8"), ("row", "i8"), ("column", "i8"), ("write", "i8"), ("tag", "i8")])
 DONE_DT = np.dtype([("tag", "i8"), ("time", "i8"), ("arrival", "i8"), ("admitted", "i8"), ("write", "i8")])
@@ -176,15 +182,26 @@ COMMAND_DT = np.dtype(
         ("column", "i8"),
         ("align", "i8"),
         ("update_begin", "i8"),
+        ("sibling_begin", "i8"),  # rows for the other banks of the group: the last ones of the command
         ("update_end", "i8"),
         ("window_begin", "i8"),
         ("window_end", "i8"),
     ]
 )
+NO_HOLD = -(1 << 30)  # latency of a command that does not hold up a column
 UPDATE_DT = np.dtype([("level", "i8"), ("column", "i8"), ("latency", "i8"), ("sibling", "i8")])
-# ``size`` commands of one kind in any ``latency`` ticks: ring buffers of times start at ``base + node * size``.
+# ``size`` commands of one kind in any ``latency`` ticks: ring buffers of times start at ``base + node * (size + 1)``.
+# ``groups``: groups of one node, 0 where the node is a bank.
 WINDOW_DT = np.dtype(
-    [("level", "i8"), ("size", "i8"), ("base", "i8"), ("latency", "i8"), ("column", "i8"), ("slot", "i8")]
+    [
+        ("level", "i8"),
+        ("groups", "i8"),
+        ("size", "i8"),
+        ("base", "i8"),
+        ("latency", "i8"),
+        ("column", "i8"),
+        ("slot", "i8"),
+    ]
 )
 LOG_DT = np.dtype([("time", "i8"), ("command", "i8"), ("bank", "i8"), ("row", "i8"), ("column", "i8")])
 
@@ -196,14 +213,18 @@ class Dram(NamedTuple):
     channel: np.ndarray
     bank: np.ndarray
     queue: np.ndarray
-    fresh: np.ndarray  # 1 while ``candidate`` of the bank is up to date
-    candidate: np.ndarray  # [channel, bank, 2]
-    upper: np.ndarray  # [channel, group, kind]: tick that all levels above the bank allow, as of the last scan
-    group: np.ndarray  # [bank]
-    occupied: np.ndarray
-    ready: np.ndarray
-    path: np.ndarray  # [bank, level]: offset of the bank's node in ``ready``
-    fanout: np.ndarray  # [level, 2]: nodes of the level under one parent, offset of the level's first node in ``ready``
+    fresh: np.ndarray  # [channel, bank]: 0 while the bank is on the list ``changed``
+    changed: np.ndarray  # [channel, i]: banks whose possible next commands are to be worked out anew
+    first: np.ndarray  # [channel, kind * banks + bank]: tick that the bank allows for its next command of that kind
+    key: np.ndarray  # the same: priority key of that command
+    offers: np.ndarray  # [channel, kind]: banks that have a next command of the kind
+    group_first: np.ndarray  # [channel, kind * groups + group]: smallest ``first`` of the group
+    soonest: np.ndarray  # the same: earliest tick of a command in sight of everything, as of the last scan
+    align: np.ndarray  # [kind]: ticks that commands of the kind align to, less one
+    above: np.ndarray  # [channel, column * groups + group]
+    ready: np.ndarray  # [channel, bank, column]
+    hold_above: np.ndarray  # [command, group of its bank, column * groups + group]: ticks that it holds up, or NO_HOLD
+    hold_bank: np.ndarray  # [command, column]: the same for its bank
     command: np.ndarray
     update: np.ndarray
     window: np.ndarray
@@ -216,3 +237,42 @@ class Dram(NamedTuple):
     log: np.ndarray
     scheduler: Any
     page: Any
+
+
+ONLY = 0  # index of the channel in what `alone` returns
+
+
+@leaf
+def alone(d, c):
+    """Channel ``c`` as a memory of its own: with `ONLY` for the channel, the compiler drops that axis everywhere."""
+    end = c + 1
+    return Dram(
+        d.par,
+        d.channel[c:end],
+        d.bank[c:end],
+        d.queue[c:end],
+        d.fresh[c:end],
+        d.changed[c:end],
+        d.first[c:end],
+        d.key[c:end],
+        d.offers[c:end],
+        d.group_first[c:end],
+        d.soonest[c:end],
+        d.align,
+        d.above[c:end],
+        d.ready[c:end],
+        d.hold_above,
+        d.hold_bank,
+        d.command,
+        d.update,
+        d.window,
+        d.ring[c:end],
+        d.scope[c:end],
+        d.request[c:end],
+        d.arrival[c:end],
+        d.done[c:end],
+        d.count[c:end],
+        d.log[c:end],
+        d.scheduler,
+        d.page,
+    )

@@ -1,42 +1,13 @@
 """Request queues: one list per bank and direction, oldest first, with the oldest hit and the oldest miss at hand."""
 
 from archsim.kernels.dram_layout import NEVER, leaf
+from archsim.kernels.dram_timing import touch
 from archsim.kernels.layout import jit
 
 
 @leaf
-def occupy(d, c, b):
-    """Put bank ``b`` on the list of banks that have something to do."""
-    bank = d.bank[c, b]
-    if bank["place"] < 0:
-        ch = d.channel[c]
-        n = ch["occupied"]
-        d.occupied[c, n] = b
-        bank["place"] = n
-        ch["occupied"] = n + 1
-    d.fresh[c, b] = 0
-
-
-@leaf
-def vacate(d, c, b):
-    """Take bank ``b`` off that list if it has nothing left to do."""
-    bank = d.bank[c, b]
-    d.fresh[c, b] = 0
-    if bank["active"] >= 0 or d.queue[c, b, 0]["count"] > 0 or d.queue[c, b, 1]["count"] > 0:
-        return
-    ch = d.channel[c]
-    n = ch["occupied"] - 1
-    last = d.occupied[c, n]
-    place = bank["place"]
-    d.occupied[c, place] = last
-    d.bank[c, last]["place"] = place
-    bank["place"] = -1
-    ch["occupied"] = n
-
-
-@leaf
 def link(d, c, i):
-    """Append request ``i`` to its bank's list."""
+    """Append request ``i`` to its bank's list. Only the first hit and miss bear on the bank's next commands."""
     r = d.request[c, i]
     b = r["bank"]
     q = d.queue[c, b, r["write"]]
@@ -49,12 +20,31 @@ def link(d, c, i):
         d.request[c, tail]["next"] = i
     q["tail"] = i
     q["count"] += 1
-    row = d.bank[c, b]["row"]
-    if r["row"] == row:
+    if r["row"] == d.bank[c, b]["row"]:
         if q["hit"] < 0:
             q["hit"] = i
+            touch(d, c, b)
     elif q["miss"] < 0:
         q["miss"] = i
+        touch(d, c, b)
+
+
+@leaf
+def detach(d, c, i):
+    """Take request ``i`` out of its bank's list, whose oldest hit and miss the caller then sets."""
+    r = d.request[c, i]
+    q = d.queue[c, r["bank"], r["write"]]
+    following = r["next"]
+    before = r["previous"]
+    if before < 0:
+        q["head"] = following
+    else:
+        d.request[c, before]["next"] = following
+    if following < 0:
+        q["tail"] = before
+    else:
+        d.request[c, following]["previous"] = before
+    q["count"] -= 1
 
 
 @leaf
@@ -75,16 +65,7 @@ def unlink(d, c, i):
         while j >= 0 and d.request[c, j]["row"] == row:
             j = d.request[c, j]["next"]
         q["miss"] = j
-    before = r["previous"]
-    if before < 0:
-        q["head"] = following
-    else:
-        d.request[c, before]["next"] = following
-    if following < 0:
-        q["tail"] = before
-    else:
-        d.request[c, following]["previous"] = before
-    q["count"] -= 1
+    detach(d, c, i)
 
 
 @leaf
@@ -189,8 +170,8 @@ def next_arrival(d, c):
 
 
 @leaf
-def admit(d, c, now):
-    """Move the head of the arrival queue into its bank's list; returns the bank, or -1 if a waiting write answers."""
+def admit(d, c, b, now):
+    """Move the head of the arrival queue into the list of its bank ``b``; False if a waiting write answers it."""
     ch = d.channel[c]
     a = d.arrival[c, ch["arrival_head"]]
     head = ch["arrival_head"] + 1
@@ -199,13 +180,12 @@ def admit(d, c, now):
     ch["last_admit"] = now
     if d.par[0]["serial_arrivals"] == 1:
         ch["admit_from"] = now + 1
-    b = a["bank"]
     write = a["write"]
-    if write == 0 and d.queue[c, b, 1]["count"] > 0 and d.par[0]["forward_writes"] == 1:
-        if waiting_write(d, c, b, a["row"], a["column"]):
-            ch["forwarded"] += 1
-            complete(d, c, a["tag"], now + 1, a["time"], now, 0)
-            return -1
+    forward = write == 0 and d.queue[c, b, 1]["count"] > 0 and d.par[0]["forward_writes"] == 1
+    if forward and waiting_write(d, c, b, a["row"], a["column"]):
+        ch["forwarded"] += 1
+        complete(d, c, a["tag"], now + 1, a["time"], now, 0)
+        return False
     i = ch["free"]
     r = d.request[c, i]
     ch["free"] = r["next"]
@@ -220,12 +200,11 @@ def admit(d, c, now):
     r["touched"] = 0
     r["tag"] = a["tag"]
     link(d, c, i)
-    occupy(d, c, b)
     if write == 0:
         ch["reads"] += 1
     else:
         ch["writes"] += 1
-    return b
+    return True
 
 
 @leaf

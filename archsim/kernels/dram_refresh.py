@@ -1,6 +1,7 @@
 """Refresh, power-down and background accounting of one scope (channel, pseudo-channel or rank)."""
 
 from archsim.kernels.dram_layout import NEVER, REFRESH_ALL_BANK, leaf
+from archsim.kernels.dram_timing import touch
 from archsim.kernels.layout import jit
 
 
@@ -32,11 +33,11 @@ def wake(d, c, s, now):
         scope["idle_down_ticks"] += now - entry
     scope["since"] = now
     until = now + par["power_down_exit"]
-    at = d.path[s * par["banks_per_scope"], par["scope_level"]]
-    for column in range(par["columns"]):
-        if d.ready[c, at + column] < until:
-            d.ready[c, at + column] = until
-    d.fresh[c, :] = 0
+    first = s * par["banks_per_scope"]
+    for b in range(first, first + par["banks_per_scope"]):
+        for column in range(par["columns"]):
+            d.ready[c, b, column] = max(d.ready[c, b, column], until)
+        touch(d, c, b)
 
 
 @jit
@@ -50,11 +51,11 @@ def demand(d, c, s):
     if par["refresh"] == REFRESH_ALL_BANK:
         for b in range(first, first + par["banks_per_scope"]):
             d.bank[c, b]["blocked"] = 1
-            d.fresh[c, b] = 0
+            touch(d, c, b)
     else:
         b = first + scope["target"]
         d.bank[c, b]["blocked"] = 1
-        d.fresh[c, b] = 0
+        touch(d, c, b)
 
 
 @jit
@@ -88,7 +89,7 @@ def refreshed(d, c, s, now):
     first = s * par["banks_per_scope"]
     for b in range(first, first + par["banks_per_scope"]):
         d.bank[c, b]["blocked"] = 0
-        d.fresh[c, b] = 0
+        touch(d, c, b)
     if par["refresh"] != REFRESH_ALL_BANK:
         target = scope["target"] + 1
         scope["target"] = 0 if target == par["banks_per_scope"] else target

@@ -9,13 +9,15 @@ from archsim.kernels.dram_queue import push
 from archsim.kernels.dram_refresh import settle
 from archsim.kernels.dram_timing import earliest, earliest_scope, issue, issue_scope
 from archsim.kernels.layout import jit
+from archsim.kernels.ref import ref
 
 
-def run_stream(d, c, time, bank, row, column, write, first, done_time, admit_time):
+def run_stream(dram, c, time, bank, row, column, write, first, done_time, admit_time):
     """Run requests ``0..n-1`` of channel ``c`` (sorted by ``time``, ticks) to the end.
 
     Request i has tag ``first[i]``; its completion and admission ticks go to ``done_time[tag]``, ``admit_time[tag]``.
     """
+    d = ref(dram)
     n = time.size
     i = 0
     while True:
@@ -46,11 +48,12 @@ def _collect(d, c, done_time, admit_time):
     return n > 0
 
 
-def run_window(d, c, until, time, bank, row, column, write, first, done_time, admit_time):
+def run_window(dram, c, until, time, bank, row, column, write, first, done_time, admit_time):
     """Push requests that arrive before ``until`` and run channel ``c`` up to it; returns how many were pushed.
 
     Fewer than all means that the arrival queue was full: collect, and call again with the rest.
     """
+    d = ref(dram)
     i = 0
     while i < time.size and push(d, c, time[i], bank[i], row[i], column[i], write[i], first[i]):
         i += 1
@@ -60,15 +63,17 @@ def run_window(d, c, until, time, bank, row, column, write, first, done_time, ad
     return i
 
 
-def probe_earliest(d, c, b, command, scoped, now):
-    """First tick from ``now`` on at which ``command`` may go to bank ``b`` (``scoped``: to the banks of scope ``b``)."""
+def probe_earliest(dram, c, b, command, scoped, now):
+    """First tick from ``now`` on at which ``command`` may go to bank ``b`` (``scoped``: to the banks of scope b)."""
+    d = ref(dram)
     if scoped:
         return earliest_scope(d, c, b, command, now)
     return earliest(d, c, b, command, now)
 
 
-def probe_issue(d, c, b, command, scoped, now):
+def probe_issue(dram, c, b, command, scoped, now):
     """Send ``command`` at tick ``now`` whether or not it is legal there."""
+    d = ref(dram)
     if scoped:
         issue_scope(d, c, b, command, now)
     else:

@@ -5,15 +5,22 @@ from archsim.kernels.layout import jit
 
 
 @leaf
+def touch(d, c, b):
+    """Have the possible next commands of bank ``b`` worked out anew before the next choice."""
+    if d.fresh[c, b] == 1:
+        d.fresh[c, b] = 0
+        ch = d.channel[c]
+        n = ch["changed"]
+        d.changed[c, n] = b
+        ch["changed"] = n + 1
+
+
+@leaf
 def earliest(d, c, b, command, now):
     """First tick from ``now`` on at which bank ``b`` of channel ``c`` accepts ``command`` (states aside)."""
     k = d.command[command]
     column = k["column"]
-    t = now
-    for level in range(d.path.shape[1]):
-        v = d.ready[c, d.path[b, level] + column]
-        if v > t:
-            t = v
+    t = max(now, d.ready[c, b, column], d.above[c, column * d.par[0]["groups"] + d.bank[c, b]["group"]])
     align = k["align"]
     return (t + align) & ~align
 
@@ -29,41 +36,41 @@ def earliest_scope(d, c, s, command, now):
 
 
 @leaf
-def issue(d, c, b, command, t):
-    """Send ``command`` to bank ``b`` at tick ``t``: raise the ready times of every node that it holds up."""
-    k = d.command[command]
-    for u in range(k["update_begin"], k["update_end"]):
-        r = d.update[u]
-        _hold(d, c, b, r, t + r["latency"])
-    for w in range(k["window_begin"], k["window_end"]):
-        _window(d, c, b, d.window[w], t)
-    d.count[c, command] += 1
-    d.fresh[c, b] = 0
+def _hold_above(d, c, g, command, t):
+    """Raise the ready times that ``command`` to a bank of group ``g`` holds up outside its bank."""
+    above = d.above[c]
+    hold = d.hold_above[command, g]
+    for i in range(above.size):
+        above[i] += max(t + hold[i] - above[i], 0)  # (a plain maximum becomes a masked store, which is slow)
 
 
 @leaf
-def _hold(d, c, b, r, until):
-    level = r["level"]
-    at = d.path[b, level] + r["column"]
-    if r["sibling"] == 0:
-        if d.ready[c, at] < until:
-            d.ready[c, at] = until
-        return
-    # The other nodes of this level under the same parent.
-    base = d.fanout[level, 1] + r["column"]
-    size = d.fanout[level, 0] * d.par[0]["columns"]
-    first = base + (at - base) // size * size
-    for other in range(first, first + size, d.par[0]["columns"]):
-        if other != at and d.ready[c, other] < until:
-            d.ready[c, other] = until
-    if level == d.path.shape[1] - 1:  # the bank-level times of other banks changed
-        d.fresh[c, :] = 0
+def _hold_bank(d, c, b, command, t):
+    ready = d.ready[c, b]
+    hold = d.hold_bank[command]
+    for i in range(ready.size):
+        ready[i] += max(t + hold[i] - ready[i], 0)
+    touch(d, c, b)
+
+
+@jit
+def _hold_siblings(d, c, b, r, t):
+    """Raise a ready time of the other banks of the group."""
+    size = d.par[0]["group_size"]
+    first = d.bank[c, b]["group"] * size
+    column = r["column"]
+    for other in range(first, first + size):
+        if other != b:
+            d.ready[c, other, column] = max(d.ready[c, other, column], t + r["latency"])
+            touch(d, c, other)
 
 
 @leaf
-def _window(d, c, b, w, t):
-    offset = d.path[b, w["level"]]
-    node = (offset - d.fanout[w["level"], 1]) // d.par[0]["columns"]
+def _hold_window(d, c, b, g, w, t):
+    """Enter the command in its window's ring; its followers wait for the one that leaves the window next."""
+    par = d.par[0]
+    n = w["groups"]
+    node = b if n == 0 else g // n
     ring = w["base"] + node * (w["size"] + 1)
     position = d.ring[c, ring]
     if w["slot"] == 1:
@@ -73,9 +80,27 @@ def _window(d, c, b, w, t):
             position = 0
         d.ring[c, ring] = position
     until = d.ring[c, ring + 1 + position] + w["latency"]
-    at = offset + w["column"]
-    if d.ready[c, at] < until:
-        d.ready[c, at] = until
+    column = w["column"]
+    if n == 0:
+        d.ready[c, b, column] = max(d.ready[c, b, column], until)
+        return
+    at = column * par["groups"] + node * n
+    for i in range(at, at + n):
+        d.above[c, i] = max(d.above[c, i], until)
+
+
+@leaf
+def issue(d, c, b, command, t):
+    """Send ``command`` to bank ``b`` at tick ``t``: raise the ready times of everything that it holds up."""
+    k = d.command[command]
+    g = d.bank[c, b]["group"]
+    _hold_above(d, c, g, command, t)
+    _hold_bank(d, c, b, command, t)
+    for i in range(k["sibling_begin"], k["update_end"]):
+        _hold_siblings(d, c, b, d.update[i], t)
+    for w in range(k["window_begin"], k["window_end"]):
+        _hold_window(d, c, b, g, d.window[w], t)
+    d.count[c, command] += 1
 
 
 @jit
@@ -84,12 +109,12 @@ def issue_scope(d, c, s, command, t):
     par = d.par[0]
     k = d.command[command]
     first = s * par["banks_per_scope"]
-    for u in range(k["update_begin"], k["update_end"]):
-        r = d.update[u]
-        last = first + 1 if r["level"] <= par["scope_level"] else first + par["banks_per_scope"]
-        for b in range(first, last):
-            _hold(d, c, b, r, t + r["latency"])
-    d.fresh[c, first : first + par["banks_per_scope"]] = 0
+    for b in range(first, first + par["banks_per_scope"]):
+        if b == first or b % par["group_size"] == 0:
+            _hold_above(d, c, d.bank[c, b]["group"], command, t)
+        _hold_bank(d, c, b, command, t)
+        for i in range(k["sibling_begin"], k["update_end"]):
+            _hold_siblings(d, c, b, d.update[i], t)
     d.count[c, command] += 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archsim.dram import load_dram
+from archsim.dram import compile_dram, load_dram
 from archsim.engine.dram import decode, requests_from_fields, run_decoded
 from tests.timing.dram_rules import SHEETS
 
@@ -86,3 +86,20 @@ def test_refresh_costs_its_share_of_the_time():
     share = off.timing["nRFCab"] / off.timing["nREFI"]
     assert without.cycles / with_refresh.cycles == pytest.approx(1 - share, abs=0.02)
     assert with_refresh.counts["REFAB"] == 2 * int(with_refresh.last_column_cycle // off.timing["nREFI"])
+
+
+@pytest.mark.parametrize("standard", STANDARDS)
+def test_the_first_command_after_power_down_waits_for_its_exit(standard):
+    """Both to a closed bank (precharge power-down) and to the row that was left open (active power-down)."""
+    config = load_dram(
+        standard, {"controller.power_down": True, "controller.power_down_idle": 500, "controller.refresh": "none"}
+    )
+    start = 20_000
+    for bank, command in ((1, "ACT"), (0, "RD")):
+        requests = requests_from_fields(config, [0, start], np.zeros(2, bool), bank=[0, bank])
+        result = run_decoded(requests, config, log=10)
+        names = compile_dram(config).names
+        first = next(row for row in result.log[0] if row["time"] >= start * config.ticks_per_clock)
+        assert names[first["command"]] == command
+        wait = first["time"] / config.ticks_per_clock - start
+        assert config.timing["nXP"] <= wait <= config.timing["nXP"] + 1
