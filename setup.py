@@ -39,6 +39,7 @@ setup(
         "archsim.cuda": C_SOURCES,
         "archsim.emulator": C_SOURCES,
         "archsim.trace": ["*.pyx"],
+        "archsim.view": ["assets/*"],
         "archsim._data.configs": ["**/*.yaml"],
         "archsim._data.traces": ["**/*.h5", "**/*.md"],
     },

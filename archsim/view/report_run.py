@@ -18,9 +18,17 @@ from archsim.view.roofline import roofline
 
 DETAILED_KERNELS = 40  # launches with timeline, listing and metrics on the page: the longest ones
 SERIES = (
-    "warp_instructions warp_cycles load_sectors load_sector_hits load_sector_pending l2_read_sectors l2_read_hits "
-    "l2_write_sectors dram_read_bytes dram_write_bytes"
-).split()
+    "warp_instructions",
+    "warp_cycles",
+    "load_sectors",
+    "load_sector_hits",
+    "load_sector_pending",
+    "l2_read_sectors",
+    "l2_read_hits",
+    "l2_write_sectors",
+    "dram_read_bytes",
+    "dram_write_bytes",
+)
 
 
 def run_data(result: RunResult, path: str | Path, other: RunResult | None = None, other_path: str | Path = "") -> Any:
@@ -51,7 +59,9 @@ def _facts(result: RunResult) -> str:
 
 
 def _run(result: RunResult, label: str, docs: dict[str, tuple[str, str]], *, detailed: bool) -> dict[str, Any]:
-    longest = {k.index for k in sorted(result.kernels, key=lambda k: -k.cycles)[:DETAILED_KERNELS]} if detailed else set()
+    longest = (
+        {k.index for k in sorted(result.kernels, key=lambda k: -k.cycles)[:DETAILED_KERNELS]} if detailed else set()
+    )
     return {
         "label": label,
         "num_sms": result.config.num_sms,

@@ -3,7 +3,6 @@
 function runPage(data) {
   const run = data.runs[0];
   const other = data.runs[1] || null;
-  const colour = Object.fromEntries(data.reasons.map((r) => [r.name, r.color]));
   let current = run.kernels.reduce((a, b) => (b.cycles > a.cycles ? b : a), run.kernels[0]);
   const label = (k) => `${k.index}: ${k.name}`;
   const mainStall = (k) => data.reasons.slice(1).map((r) => [k.stalls[r.name], r.name]).sort((a, b) => b[0] - a[0])[0];
@@ -68,7 +67,7 @@ function runPage(data) {
       const points = r.points.filter((p) => p.level === level);
       traces.push({ type: "scatter", mode: "markers", name: "kernels, " + level, x: points.map((p) => p.intensity), y: points.map((p) => p.instructions_per_ns), text: points.map((p) => `${p.index}: ${p.kernel}`), marker: { size: 9, symbol: { L1: "circle", L2: "square", DRAM: "diamond" }[level] }, hovertemplate: `%{text}<br>${level}: %{x:.3g} instructions/transaction, %{y:.3g} G/s<extra></extra>` });
     }
-    return plot(id, traces, { xaxis: { type: "log", title: { text: "warp-instructions per transaction" } }, yaxis: { type: "log", title: { text: "G warp-instructions/s" } } });
+    return plot(id, traces, { xaxis: { type: "log", dtick: 1, title: { text: "warp-instructions per transaction" } }, yaxis: { type: "log", dtick: 1, title: { text: "G warp-instructions/s" } } });
   }
 
   function series(lines) {
@@ -223,14 +222,15 @@ function runPage(data) {
     const table = sortable([
       { name: "kernel", key: (r) => label(r.a), code: true },
       { name: "cycles A", key: (r) => r.a.cycles, num: true }, { name: "cycles B", key: (r) => r.b.cycles, num: true },
-      { name: "B / A", key: ratio, num: true, show: (r) => node("span", { className: ratio(r) > 1 ? "up" : "down", textContent: ratio(r).toFixed(3) }) },
+      { name: "B / A", key: ratio, num: true, show: (r) => node("span", { className: ratio(r) > 1 ? "up" : ratio(r) < 1 ? "down" : "", textContent: ratio(r).toFixed(3) }) },
       { name: "IPC A", key: (r) => r.a.derived.ipc, num: true }, { name: "IPC B", key: (r) => r.b.derived.ipc, num: true },
       { name: "main stall A", key: (r) => mainStall(r.a)[1] }, { name: "main stall B", key: (r) => mainStall(r.b)[1] },
     ], rows);
     table.id = "compared";
     section.append(node("div", { className: "scroll" }, table), node("h2", { textContent: "Issue slots by fate, B minus A, in cycles of a sub-core" }));
     const cycles = (k, name) => (k.stalls[name] * k.cycles) / k.issue_slots;
-    const traces = data.reasons.map((r) => ({ type: "bar", name: r.name, marker: { color: r.color }, x: rows.map((p) => label(p.a)), y: rows.map((p) => cycles(p.b, r.name) - cycles(p.a, r.name)), hovertemplate: `%{x}<br>${r.name}: %{y:+,.1f} cycles<extra></extra>` }));
+    const moved = data.reasons.filter((r) => rows.some((p) => p.a.stalls[r.name] || p.b.stalls[r.name]));
+    const traces = moved.map((r) => ({ type: "bar", name: r.name, marker: { color: r.color }, x: rows.map((p) => label(p.a)), y: rows.map((p) => cycles(p.b, r.name) - cycles(p.a, r.name)), hovertemplate: `%{x}<br>${r.name}: %{y:+,.1f} cycles<extra></extra>` }));
     const chart = plot("compare-plot", traces, { barmode: "relative", yaxis: { title: { text: "cycles" } }, xaxis: { automargin: true } });
     section.append(chart, node("h2", { textContent: "Parameters that differ" }));
     const names = [...new Set([...Object.keys(run.config), ...Object.keys(other.config)])].filter((n) => run.config[n] !== other.config[n]);
