@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from archsim.energy import config_table, kernel_energy
+from archsim.energy.model import as_dict
 from archsim.engine.result_folder import plugin_names
 from archsim.stats import derived_metrics, ncu_metrics
 from archsim.stats.derived import stall_shares
@@ -36,6 +38,8 @@ def json_object(result: RunResult) -> dict[str, Any]:
 
 
 def _json_kernel(kernel: KernelResult, config: Any) -> dict[str, Any]:
+    table = config_table(config)
+    energy = {} if table is None else {"energy": as_dict(kernel_energy(kernel, config, table))}
     return {
         "name": kernel.name,
         "launch": asdict(kernel.launch) | {"index": kernel.index, "ctas_per_sm": kernel.residency.ctas_per_sm},
@@ -47,6 +51,7 @@ def _json_kernel(kernel: KernelResult, config: Any) -> dict[str, Any]:
         **ncu_metrics(kernel, config),
         "derived": derived_metrics(kernel, config),
         "counters": kernel.counters,
+        **energy,
     }
 
 
@@ -62,6 +67,9 @@ def print_report(result: RunResult, folder: object = None) -> None:
         console.print()
         console.print(f"[bold]{_dims(kernel)}[/bold]", soft_wrap=True)
         console.print(_summary(kernel, result.config))
+        energy = _energy(kernel, result.config)
+        if energy is not None:
+            console.print(energy)
         console.print(_stalls(kernel))
     if len(result.kernels) > len(longest):
         console.print(f"Details are of the {len(longest)} longest launches; stats.txt of the result folder has all.")
@@ -202,6 +210,31 @@ def _memory_rows(k: KernelResult, d: dict[str, float | None]) -> Iterator[Row]:
         f"{_number(d['dram_bandwidth_gbps'], 1)} GB/s",
         f"{read:,} bytes read, {written:,} written; {_percent(d['dram_utilisation'])} of the peak",
     )
+
+
+def _energy(kernel: KernelResult, config: Any) -> Any:
+    """Energy by component, and the events' part by instruction class; None for a machine without a table."""
+    from rich.table import Table
+
+    table = config_table(config)
+    if table is None:
+        return None
+    energy = kernel_energy(kernel, config, table)
+    shown = Table(
+        title=f"energy ({table.name}): {energy.total_pj / 1e6:,.2f} uJ, {energy.watts:,.1f} W", title_justify="left"
+    )
+    for name, right in (("component", False), ("uJ", True), ("%", True), ("instruction class", False), ("uJ", True)):
+        shown.add_column(name, justify="right" if right else "left")
+    parts = sorted(((n, pj) for n, pj in energy.components.items() if pj), key=lambda item: -item[1])
+    classes = sorted(((n, pj) for n, pj in energy.classes.items() if pj), key=lambda item: -item[1])
+    for i in range(max(len(parts), len(classes))):
+        left = ("", "", "")
+        if i < len(parts):
+            left = (parts[i][0], f"{parts[i][1] / 1e6:,.3f}", f"{100 * parts[i][1] / energy.total_pj:.1f}")
+        right_side = (classes[i][0], f"{classes[i][1] / 1e6:,.3f}") if i < len(classes) else ("", "")
+        shown.add_row(*left, *right_side)
+    shown.caption = ", ".join(f"{100 * share:.0f} % from {name} values" for name, share in energy.by_confidence.items())
+    return shown
 
 
 def _stalls(kernel: KernelResult) -> Any:

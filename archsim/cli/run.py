@@ -106,12 +106,14 @@ def _import(path: Path, folder: Path, notes: list[str]) -> Path:
 
 
 def _run_trace(args: argparse.Namespace, path: Path, stack: ExitStack, notes: list[str]) -> int:
+    from archsim.energy import config_table
     from archsim.model.compile import load_plugin_file
     from archsim.trace import open_trace
 
     for file in args.plugin:
         load_plugin_file(file)
     config = config_from(args)
+    config_table(config)  # a table that is not there is found before the run
     window = _range(args.window, "--window") if args.pipeview or args.perfetto else None
     trace = stack.enter_context(open_trace(path))
     chosen = _chosen(args, trace)

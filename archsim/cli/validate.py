@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol", choices=PROTOCOLS, default="flushed", help="caches before the launch (%(default)s)"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--power", action="store_true", help="compare board power instead: the suite in a steady state")
     parser.add_argument("--explain", metavar="KERNEL", help="one program's counters and stalls beside the card's")
     parser.add_argument("-s", "--set", action="append", default=[], metavar="PARAM=VALUE", dest="overrides",
                         help="change a parameter of the machine (margins are then not judged)")  # fmt: skip
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.jobs < 1:
         raise RunError(f"--jobs {args.jobs}: must be at least 1")
+    if args.power:
+        return _power(args)
     pattern = args.suite
     if args.explain:
         names = [p.name for p in suite.load_programs(suite.validation_folder())]
@@ -71,6 +74,21 @@ def run(args: argparse.Namespace) -> int:
     if args.results:
         write_section(Path(args.results), f"{args.card}_{args.protocol}", comparison, verdicts)
     return 1 if comparison.failed or not all(v.holds for v in verdicts) else 0
+
+
+def _power(args: argparse.Namespace) -> int:
+    from archsim.validate import suite
+    from archsim.validate.power import compare_power, section, text_report
+    from archsim.validate.results import replace_section
+
+    total = len(suite.select(suite.load_programs(suite.validation_folder()), args.suite, False))
+    found = _with_progress(
+        args, lambda done: compare_power(args.card, pattern=args.suite, jobs=args.jobs, done=done), total
+    )
+    print(text_report(found))
+    if args.results:
+        replace_section(Path(args.results), f"{args.card}_power", section(found))
+    return 1 if found.failed else 0
 
 
 def _with_progress(args: argparse.Namespace, work: Any, total: int) -> Any:

@@ -272,7 +272,7 @@ class EnergySpec(Spec):
     table: str = param(
         "volta_accelwattch",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        doc="name of the energy table",
+        doc="energy table (a name of configs/energy), or none: no energy is reported",
         source="gpu-core J: the only published table, calibrated on Volta",
     )
 

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -191,9 +192,19 @@ def _contents(result: RunResult, extra: dict[str, Any]) -> list[tuple[str, bytes
     return [
         ("run.json", (json.dumps(meta, indent=1) + "\n").encode()),
         ("run.h5", _hdf5(result)),
-        ("stats.txt", stats_text(result.kernels, result.config, header).encode()),
+        ("stats.txt", stats_text(result.kernels, result.config, header, _energy_rows(result.config)).encode()),
         ("config.resolved.yaml", to_yaml(result.config).encode()),
     ]
+
+
+def _energy_rows(config: MachineConfig) -> Callable[[KernelResult], Iterable[tuple[str, float, str, str]]]:
+    """Rows of a kernel's energy, none for a machine without a table."""
+    from archsim.energy import config_table, energy_rows, kernel_energy
+
+    table = config_table(config)
+    if table is None:
+        return lambda kernel: ()
+    return lambda kernel: energy_rows(kernel_energy(kernel, config, table))
 
 
 def _hdf5(result: RunResult) -> bytes:

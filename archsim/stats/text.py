@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from archsim.stats.counters import COUNTERS, REASONS, KernelLike
@@ -42,12 +42,18 @@ def _line(row: Row) -> str:
     return f"{name:<62} {number:>18}  # {doc} ({unit})"
 
 
-def stats_text(kernels: list[Any], config: Any, header: dict[str, Any]) -> str:
-    """The whole file. ``header``: facts on the run, written as comments."""
+def stats_text(
+    kernels: list[Any],
+    config: Any,
+    header: dict[str, Any],
+    more: Callable[[Any], Iterable[Row]] = lambda kernel: (),
+) -> str:
+    """The whole file. ``header``: facts on the run, written as comments; ``more(kernel)``: further rows (energy)."""
     lines = [f"# {name}: {value}" for name, value in header.items()]
     for index, kernel in enumerate(kernels):
         grid, block = ("x".join(map(str, d)) for d in (kernel.launch.grid, kernel.launch.block))
         lines += ["", _BEGIN, f"# kernel {index}: {kernel.name}, grid {grid}, block {block}"]
         lines += [f"kernel{index}.{_line(row)}" for row in kernel_rows(kernel, config)]
+        lines += [f"kernel{index}.{_line(row)}" for row in more(kernel)]
         lines.append(_END)
     return "\n".join(lines) + "\n"

@@ -87,7 +87,7 @@ def _simulate(trace: Any, config: Any, kept: bool) -> Simulated:
     if not kernel.complete:
         raise RunError(f"{trace.path}: stopped early: {kernel.stop_reason}")
     return Simulated(
-        metrics={**kernel.counters, **ncu_metrics(kernel, config)},
+        metrics={**kernel.counters, **ncu_metrics(kernel, config), "cycles": kernel.cycles},
         stalls=kernel.stalls,
         units=kernel.unit_instructions,
         clock_mhz=config.clock_mhz,

@@ -163,8 +163,10 @@ def source_hash(*packages: str) -> str:
 
 
 def trace_key(folder: Path, program: Program, size: str, arch: int) -> str:
-    """Names the trace of a program by everything that makes it."""
-    digest = hashlib.sha256(source_hash("emulator", "cuda", "trace", "isa").encode())
+    """Names the trace of a program by what makes it: program, emulator, trace format."""
+    from archsim.trace.store import VERSION
+
+    digest = hashlib.sha256(f"{VERSION} {source_hash('emulator')}".encode())
     for path in (folder / "kernels" / program.file, folder / "kernels" / "common.cuh"):
         digest.update(path.read_bytes())
     digest.update(repr((program.kernel, program.arguments(size), program.nvcc_flags, arch)).encode())

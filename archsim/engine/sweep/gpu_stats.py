@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from archsim.energy import config_table, kernel_energy
 from archsim.stats import COUNTERS, DERIVED, NCU, derived_metrics, ncu_metrics
 from archsim.stats.counters import REASONS
 
@@ -74,7 +75,17 @@ def _stats(kernel: Any, config: Any) -> dict[str, Any]:
         **{f"unit.{name}": count for name, count in kernel.unit_instructions.items()},
         **derived_metrics(kernel, config),
         **ncu_metrics(kernel, config),
+        **_energy(kernel, config),
     }
+
+
+def _energy(kernel: Any, config: Any) -> dict[str, float]:
+    table = config_table(config)
+    if table is None:
+        return {}
+    energy = kernel_energy(kernel, config, table)
+    parts = {f"energy.{name.replace(' ', '_')}_pj": pj for name, pj in energy.components.items()}
+    return {"energy_pj": energy.total_pj, "energy_dynamic_pj": energy.dynamic_pj, "power_watts": energy.watts, **parts}
 
 
 def sram_kib(config: Any) -> float:
@@ -105,6 +116,9 @@ def column_doc(name: str) -> tuple[str, str]:
         "elapsed_cycles": ("cycles", "cycles with the launch overhead, summed over the launches"),
         "issue_slots": ("slots", "cycles x sub-cores"),
         "launches": ("", "launches that ran"),
+        "energy_pj": ("pJ", "energy of the run by the machine's energy table, standing power included"),
+        "energy_dynamic_pj": ("pJ", "the part of it that events cost"),
+        "power_watts": ("W", "that energy over the elapsed time"),
         "sram_kib": ("KiB", "area proxy: on-chip storage, register files and caches (data bits only)"),
     }
     if name in fixed:

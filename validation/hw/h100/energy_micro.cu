@@ -54,6 +54,23 @@ CHAINS(popc, int, EACH4(F_POPC))
 CHAINS(shfl, int, EACH4(F_SHFL))
 CHAINS(vote, int, EACH4(F_VOTE))
 
+// The same units with operands that keep toggling (those of the chains above soon stand still): the map
+// x -> 1.9 - x * x is chaotic and stays within [-1.71, 1.9]; a linear congruential generator for integers.
+#define TOGGLES(NAME, T, MAP)                                                                              \
+    extern "C" __global__ void NAME##_kernel(T* o, int n) {                                                \
+        T a = o[index_of_thread() & 1023] * T(0.25), b = a * T(0.9), c = a * T(0.8), d = a * T(0.7);       \
+        for (int i = 0; i < n; ++i) {                                                                      \
+            REP16(EACH4(MAP))                                                                              \
+        }                                                                                                  \
+        o[index_of_thread()] = a + b + c + d;                                                              \
+    }
+#define M_FLOAT(x) x = fmaf(-x, x, 1.9f);
+#define M_DOUBLE(x) x = fma(-x, x, 1.9);
+TOGGLES(ffma_toggle, float, M_FLOAT)
+TOGGLES(dfma_toggle, double, M_DOUBLE)
+#define F_LCG(x) asm volatile("mad.lo.s32 %0,%0,%1,%2;" : "+r"(x) : "r"(1664525), "r"(1013904223));
+CHAINS(imad_toggle, int, EACH4(F_LCG))
+
 extern "C" __global__ void hfma2_kernel(unsigned* o, int n) {
     unsigned a = o[index_of_thread() & 1023], b = a + 1, c = a + 2, d = a + 3, k = o[threadIdx.x & 7];
 #define F_HFMA2(x) asm volatile("fma.rn.f16x2 %0,%0,%1,%1;" : "+r"(x) : "r"(k));
@@ -130,7 +147,10 @@ __device__ __forceinline__ void global_loads(const uint4* x, unsigned* o, int n,
     for (int i = 0; i < n; ++i) {
         uint4 v[4];
 #pragma unroll
-        for (int j = 0; j < 4; ++j) v[j] = __ldca(&x[(start + (i * 4u + j) * step) & mask]);
+        for (int j = 0; j < 4; ++j)  // volatile: a load whose address comes back is not to be kept in registers
+            asm volatile("ld.global.v4.u32 {%0,%1,%2,%3},[%4];"
+                         : "=r"(v[j].x), "=r"(v[j].y), "=r"(v[j].z), "=r"(v[j].w)
+                         : "l"(&x[(start + (i * 4u + j) * step) & mask]));
 #pragma unroll
         for (int j = 0; j < 4; ++j) a ^= fold(v[j]);
     }
@@ -186,6 +206,9 @@ int run(const std::string& name, int n, Buffers& b) {
     if (name == "ffma_quarter_sms") return chains(ffma_kernel, b, n, 33);  // one CTA on each of 33 SMs
     if (name == "ffma_one_warp") return chains(ffma_kernel, b, n, 132, 32);
     if (name == "ffma_half_warp") return chains(ffma_kernel, b, n, kBlocks * 2, 16);  // 16 of 32 lanes
+    if (name == "ffma_toggle") return chains(ffma_toggle_kernel, b, n);
+    if (name == "imad_toggle") return chains(imad_toggle_kernel, b, n);
+    if (name == "dfma_toggle") return chains(dfma_toggle_kernel, b, n);
     if (name == "fadd") return chains(fadd_kernel, b, n);
     if (name == "fmul") return chains(fmul_kernel, b, n);
     if (name == "imad") return chains(imad_kernel, b, n);

@@ -34,6 +34,7 @@ FIELDS = (
 #: Iterations of each micro-kernel: about a millisecond of work.
 MICRO = {
     "ffma": 1600, "ffma_quarter_sms": 3200, "ffma_one_warp": 3200, "ffma_half_warp": 800, "fadd": 1600, "fmul": 1600,
+    "ffma_toggle": 1600, "dfma_toggle": 800, "imad_toggle": 800,
     "imad": 800, "lop3": 800, "shf": 800, "minmax": 400, "dfma": 800, "dadd": 800, "ex2": 200, "i2f": 200, "popc": 200,
     "shfl": 400, "vote": 200, "hfma2": 800, "hmma": 800, "imma": 800, "lds": 800, "lds_conflict4": 200, "sts": 800,
     "barrier": 200, "sleep": 1, "ldg_l1": 800, "ldg_l2": 400, "ldg_hbm": 248, "stg_l2": 400, "stg_hbm": 248, "red": 200,
