@@ -9,7 +9,7 @@ costs tRCD + tRP beside its columns (pim-gpt sheet H); result transfers are seri
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, lcm, log2
 from typing import NamedTuple
 
 from archsim.pim.models import GptModel
@@ -34,6 +34,15 @@ class Counts(NamedTuple):
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+class MacCost(NamedTuple):
+    """A MAC instruction in one channel."""
+
+    rows: int  # newly opened
+    columns: int  # column accesses
+    results: int  # transfers of the accumulators of all banks
+    hidden: int  # of them, those that a change of the row follows, which goes on meanwhile
+
+
 def rows_spanned(first: int, columns: int, row_columns: int) -> int:
     """Rows newly opened by ``columns`` accesses from ``first`` on, if the row before ``first`` is still open."""
     if columns == 0:
@@ -46,12 +55,21 @@ def rows_of_runs(first: int, stride: int, runs: int, columns: int, row_columns: 
     """Rows opened, one after the other, by ``runs`` runs of ``columns`` accesses that begin ``stride`` apart."""
     if runs == 0 or columns == 0:
         return 0
-    rows, open_row = 0, -1
-    for begin in range(first, first + runs * max(stride, 1), max(stride, 1)):
+    return rows_and_changes(first, stride, runs, columns, row_columns)[0]
+
+
+def rows_and_changes(first: int, stride: int, runs: int, columns: int, row_columns: int) -> tuple[int, int]:
+    """As `rows_of_runs`, and how many runs after the first begin in another row than the one before ended in."""
+    if stride == columns and first == 0:  # side by side: a change where a run ends with its row
+        return -(-runs * columns // row_columns), (runs - 1) * columns // lcm(row_columns, columns)
+    rows, changes, open_row = 0, -1, -1
+    for begin in range(first, first + runs * stride, stride) if runs > 1 else (first,):
         low, high = begin // row_columns, (begin + columns - 1) // row_columns
-        rows += high - low + (low != open_row)
+        changed = low != open_row
+        rows += high - low + changed
+        changes += changed
         open_row = high
-    return rows
+    return rows, changes
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,9 @@ class BankTimes:
     rcd_ps: int
     rp_ps: int
     wr_ps: int
+    cwl_ps: int
+    buffer_ps: int
+    slot_ps: int
     mac_ps: int
     burst_ps: int
 
@@ -68,24 +89,35 @@ class BankTimes:
     def of(cls, system: PimSystem) -> BankTimes:
         """Times of a system."""
         m = system.memory
-        rcd, rp, wr = (round(1e3 * t) for t in (m.rcd_ns, m.rp_ns, m.wr_ns))
-        return cls(rcd, rp, wr, system.mac_ps, system.burst_ps)
+        times = (m.rcd_ns, m.rp_ns, m.wr_ns, m.cwl_ns, m.buffer_latency_ns, m.ccd_ns)
+        return cls(*(round(1e3 * t) for t in times), system.mac_ps, system.burst_ps)
 
-    def mac(self, rows: int, columns: int, results: int) -> int:
-        """MAC over ``columns`` accesses in ``rows`` newly opened rows, with ``results`` result bursts."""
-        return rows * (self.rcd_ps + self.rp_ps) + columns * self.mac_ps + results * self.burst_ps
+    def mac(self, cost: MacCost, closing: bool = False) -> int:
+        """Time of a MAC instruction; ``closing``: its last row is closed after it (always, but within a matrix).
+
+        A transfer of results keeps the accumulators from the next MAC for a burst. Where a change of the row follows,
+        that goes on meanwhile, and only the command's slot is left.
+        """
+        rows, columns, results, hidden = cost
+        time = rows * (self.rcd_ps + self.rp_ps) + columns * self.mac_ps
+        time += (results - hidden) * self.burst_ps + hidden * max(
+            self.slot_ps, self.burst_ps - self.rp_ps - self.rcd_ps
+        )
+        if closing and results:
+            time += max(self.slot_ps, self.burst_ps - self.rp_ps) - self.burst_ps
+        return time
 
     def send(self, bursts: int) -> int:
         """Write ``bursts`` columns into the global buffer."""
-        return bursts * self.burst_ps
+        return bursts * self.burst_ps + (self.buffer_ps if bursts else 0)
 
     def read(self, rows: int, columns: int) -> int:
-        """Read ``columns`` to the pins from ``rows`` rows of one bank."""
+        """Read ``columns`` to the pins from ``rows`` rows of one bank; the last row closes while data come out."""
         return rows * (self.rcd_ps + self.rp_ps) + columns * self.burst_ps
 
     def store(self, rows: int, bursts: int) -> int:
         """Write ``bursts`` columns into ``rows`` rows, each opened, written, and closed."""
-        return rows * (self.rcd_ps + self.wr_ps + self.rp_ps) + bursts * self.burst_ps
+        return rows * (self.rcd_ps + self.cwl_ps + self.wr_ps + self.rp_ps) + bursts * self.burst_ps
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from archsim.kernels.asic import ASIC, BANKS, INSTRUCTION, LAYER_START, NO_DEPENDENCE, PINS
-from archsim.pim.costs import AsicTimes, BankTimes, Counts, rows_of_runs, rows_spanned
+from archsim.pim.costs import AsicTimes, BankTimes, Counts, MacCost, rows_and_changes, rows_of_runs, rows_spanned
 from archsim.pim.mapping import HeadLayout, MatrixLayout, ModelLayout
 from archsim.pim.system import VALUE_BYTES
 
@@ -129,21 +129,37 @@ class ProgramBuilder:
         return p.add(Instruction(f"SEND {name}", op, PINS, self.bank.send(bursts), counts, after, sequence=s))
 
     def _mac(
-        self, p: Program, op: str, name: str, slowest: tuple[int, int, int], total: tuple[int, int, int],
-        after: tuple[int, ...], s: int, keeps_row: bool = False,
+        self, p: Program, op: str, name: str, slowest: MacCost, total: MacCost,
+        after: tuple[int, ...], s: int, keeps_row: bool = False, closing: bool = True,
     ) -> int:  # fmt: skip
-        """MAC over ``(rows, columns, results)`` of the slowest channel; ``total`` over all channels."""
-        rows, columns, results = total
+        """MAC: cost in the slowest channel, and summed over all channels."""
+        rows, columns, results, _ = total
         counts = Counts(
             activates=rows * self.banks, all_bank_activates=rows, macs=columns * self.banks, all_bank_macs=columns,
             bytes_out=results * self.banks * VALUE_BYTES,
         )  # fmt: skip
-        pins = slowest[2] * self.bank.burst_ps
-        return p.add(Instruction(f"MAC {name}", op, BANKS, self.bank.mac(*slowest), counts, after, pins, keeps_row, s))
+        pins, time = slowest.results * self.bank.burst_ps, self.bank.mac(slowest, closing)
+        return p.add(Instruction(f"MAC {name}", op, BANKS, time, counts, after, pins, keeps_row, s))
+
+    def _matrix_mac(
+        self, p: Program, op: str, m: MatrixLayout, place: tuple[int, int, int], after: tuple[int, ...], s: int
+    ) -> int:
+        """MAC of ``outputs`` outputs of a chunk, ``place`` = (chunk, column access that they begin with, outputs)."""
+        chunk, first, outputs = place
+        piece, row_columns = m.piece_columns(chunk), self.system.row_columns
+        columns = outputs * piece
+        closing = first + columns == m.columns
+        ends = (first + piece * np.arange(1, outputs + 1)) % row_columns == 0
+        # Before the next chunk's SEND the last transfer is waited for, wherever the row ends.
+        at_end = (first + columns) == sum(m.chunk_columns[: chunk + 1])
+        hidden = int(ends.sum()) - int(at_end and ends[-1])
+        one = MacCost(rows_spanned(first, columns, row_columns), columns, outputs, hidden)
+        every = MacCost(*(self.channels * value for value in one))
+        return self._mac(p, op, f"{m.name}[{chunk}]", one, every, after, s, first % row_columns != 0, closing)
 
     def _product(self, p: Program, op: str, m: MatrixLayout, after: tuple[int, ...], s: int) -> list[int]:
         """Vector times matrix. Returns the last instruction of each group of outputs that fills the global buffer."""
-        column, row_columns = 0, self.system.row_columns
+        column = 0
         ends: list[int] = []
         for chunk, size in enumerate(m.chunks):
             bursts = -(-size // self.system.column_values)
@@ -155,12 +171,8 @@ class ProgramBuilder:
                 group = min(m.outputs_per_bank, max(group, int(refresh_ps / group) * group))
             for first in range(0, m.outputs_per_bank, group):
                 outputs = min(group, m.outputs_per_bank - first)
-                columns = outputs * m.piece_columns(chunk)
-                one = (rows_spanned(column, columns, row_columns), columns, outputs)
-                every = tuple(self.channels * value for value in one)
-                keeps = column % row_columns != 0
-                read = self._mac(p, op, f"{m.name}[{chunk}]", one, every, (sent,), s, keeps)  # type: ignore[arg-type]
-                column += columns
+                read = self._matrix_mac(p, op, m, (chunk, column, outputs), (sent,), s)
+                column += outputs * m.piece_columns(chunk)
                 values = min(outputs * self.system.units, max(0, m.d_out - first * self.system.units))
                 end = self._asic(p, "add", op, self.asic.add(values), values, (read,), s) if chunk else read
                 if last:
@@ -197,12 +209,8 @@ class ProgramBuilder:
             bursts = -(-size // self.system.column_values)
             ready = done[min(chunk, len(done) - 1)]
             sent = self._send(p, "ffn2", f"{m.name}[{chunk}]", bursts, bursts * self.channels, (ready,), s)
-            columns = m.chunk_columns[chunk]
-            one = (rows_spanned(column, columns, self.system.row_columns), columns, m.outputs_per_bank)
-            every = tuple(self.channels * value for value in one)
-            keeps = column % self.system.row_columns != 0
-            mac = self._mac(p, "ffn2", f"{m.name}[{chunk}]", one, every, (sent,), s, keeps)  # type: ignore[arg-type]
-            column += columns
+            mac = self._matrix_mac(p, "ffn2", m, (chunk, column, m.outputs_per_bank), (sent,), s)
+            column += m.chunk_columns[chunk]
             if chunk:
                 self._asic(p, "add", "ffn2", self.asic.add(m.d_out), m.d_out, (mac,), s)
 
@@ -270,6 +278,7 @@ class ProgramBuilder:
             costs = []
             for residue, channels in self._by_residue(heads):
                 rows = columns = results = 0
+                hidden = -1
                 here = max(0, min(first + n, heads.full * group) - first)  # pairs of whole heads in this buffer-full
                 for slots, tokens, own in (
                     (heads.full, context, here),
@@ -278,8 +287,11 @@ class ProgramBuilder:
                     held = -(-tokens // heads.banks)
                     columns += held * own * per_head
                     results += held * own
-                    rows += rows_of_runs(0, 0, 1, held * slots * per_head, heads.row_columns) if own else 0
-                costs.append((channels, (rows, columns, results)))
+                    if held and own:
+                        # A token's pieces of all heads lie side by side; each ends with a transfer.
+                        more, changes = rows_and_changes(0, per_head, held * slots, per_head, heads.row_columns)
+                        rows, hidden = rows + more, hidden + changes + 1
+                costs.append((channels, MacCost(rows, columns, results, max(hidden, 0))))
             mac = self._mac(p, "scores", "q K^T", *_slowest(self.bank, costs), (sent,), s)
             ends.append(mac)
         return ends
@@ -317,8 +329,12 @@ class ProgramBuilder:
             for residue in range(ways):
                 tokens = heads.tokens(context, residue) if ways > 1 else context
                 columns = min(max(-(-tokens // cv) - first, 0), per_chunk)
-                rows = rows_of_runs(index * elements * run + first, run, elements, columns, heads.row_columns)
-                costs.append((self.channels // ways, (rows, elements * columns, elements if columns else 0)))
+                cost = MacCost(0, 0, 0, 0)
+                if columns:
+                    begin = index * elements * run + first
+                    rows, changes = rows_and_changes(begin, run, elements, columns, heads.row_columns)
+                    cost = MacCost(rows, elements * columns, elements, changes)
+                costs.append((self.channels // ways, cost))
                 bursts += self.channels // ways * columns
             longest_here = min(longest - first, per_chunk)
             sent = self._send(p, "context", "scores", longest_here, bursts, (ready,), s)
@@ -354,10 +370,7 @@ def _together(programs: list[Program]) -> Program:
     return merged
 
 
-def _slowest(
-    bank: BankTimes, costs: list[tuple[int, tuple[int, int, int]]]
-) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The costliest ``(rows, columns, results)``, and the sum over all channels."""
-    worst = max((cost for _, cost in costs), key=lambda cost: bank.mac(*cost))
-    total = tuple(sum(n * cost[k] for n, cost in costs) for k in range(3))
-    return worst, total  # type: ignore[return-value]
+def _slowest(bank: BankTimes, costs: list[tuple[int, MacCost]]) -> tuple[MacCost, MacCost]:
+    """The costliest of ``(channels, cost)``, and the sum over all channels."""
+    worst = max((cost for _, cost in costs), key=lambda cost: bank.mac(cost, True))
+    return worst, MacCost(*(sum(n * cost[k] for n, cost in costs) for k in range(4)))

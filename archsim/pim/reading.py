@@ -95,7 +95,7 @@ def _explain(error: Any, tree: Marked, spec: type[Spec]) -> str:
         unit = unit_of(field) if field is not None else ""
         owner = (spec_class(field) if field is not None else None) or owner
     path = ".".join(map(str, error["loc"]))
-    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Input ").removeprefix("Value error, ")
     given = f", got {error['input']!r}" if path else ""
     where = f"{node.origin}: {path}: " if path else f"{node.origin}: "
     return where + message + (f" {unit}" if unit and "than" in message else "") + given

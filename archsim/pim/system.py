@@ -39,6 +39,16 @@ class PimMemory(Spec):
     rp_ns: float = param(12.0, ge=0, unit="ns", doc="tRP: precharge to activate", source=_RECALL)
     ccd_ns: float = param(1.0, ge=0.001, unit="ns", doc="tCCD: column access to column access", source=_RECALL)
     wr_ns: float = param(12.0, ge=0, unit="ns", doc="tWR: end of a write to precharge", source=_RECALL)
+    cwl_ns: float = param(
+        6.0, ge=0, unit="ns", doc="column write to its data", source="configs/pim/pim_gpt.yaml; the paper names none"
+    )
+    buffer_latency_ns: float = param(
+        1.0,
+        ge=0,
+        unit="ns",
+        doc="global buffer write to its data",
+        source="aim_simulator's nCWLGB; the paper names none",
+    )
     refresh: Literal["all_bank", "none"] = param(
         "all_bank", doc="all-bank refresh, postponed to the next border between instructions", source="sheet J.4"
     )
