@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         print(explain(comparison.kernels[0]))
         return 0
     verdicts = []
-    if not pattern and not args.overrides:
-        name = f"{args.card}_{'quick' if args.quick else args.protocol}"
+    name = f"{args.card}_{'quick' if args.quick else args.protocol}"
+    if not pattern and not args.overrides and not (args.quick and args.protocol != "flushed"):
         verdicts = judge(comparison, load_margins(suite.validation_folder() / "margins.yaml", name))
     print(json_object(comparison, verdicts) if args.json else text_report(comparison, verdicts))
     if args.output:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 print(f"written: {path}")
     if args.results:
-        write_section(Path(args.results), f"{args.card}_{args.protocol}", comparison, verdicts)
+        write_section(Path(args.results), name, comparison, verdicts)
     return 1 if comparison.failed or not all(v.holds for v in verdicts) else 0
 
 

@@ -23,7 +23,7 @@ from archsim.validate.tables import (
 
 _TITLE = "# Results\n\nGenerated: each section names the command that rewrites it. Do not edit.\n"
 #: Order of the sections of RESULTS.md.
-SECTIONS = ("h100_flushed", "h100_kept", "h100_power", "a6000_ablations")
+SECTIONS = ("h100_flushed", "h100_kept", "h100_quick", "h100_power", "a6000_ablations")
 
 
 def json_object(comparison: Comparison, verdicts: Sequence[Verdict]) -> str:
@@ -57,7 +57,7 @@ def json_object(comparison: Comparison, verdicts: Sequence[Verdict]) -> str:
 def section(key: str, comparison: Comparison, verdicts: Sequence[Verdict]) -> str:
     """One comparison as a section of RESULTS.md."""
     card, protocol = key.split("_", 1)
-    option = "" if protocol == "flushed" else f" --protocol {protocol}"
+    option = {"flushed": "", "quick": " --quick"}.get(protocol, f" --protocol {protocol}")
     command = f"archsim validate {card}{option} --results validation/RESULTS.md"
     worst = ", ".join(f"{name} {percent(error, 1, True)}" for name, error in comparison.worst())
     parts = [f"## {comparison.title}", f"`{command}`", *(f"* {n}" for n in comparison.notes)]

@@ -32,13 +32,17 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Task:
-    """A trace to simulate. ``overrides``: PARAM=VALUE on top of ``config``; ``kept``: the second of two launches."""
+    """A trace to simulate: its last launch. ``overrides``: PARAM=VALUE on top of ``config``.
+
+    ``kept``: the launch follows one of its own kind. ``whole``: all launches, and only their cycles.
+    """
 
     key: str
     trace: str  # file, or shipped name; "" when it is to be captured
     config: str
     overrides: tuple[str, ...] = ()
     kept: bool = False
+    whole: bool = False
     program: suite.Program | None = None
     size: str = "small"
     arch: int = suite.ARCH
@@ -65,12 +69,12 @@ def run_task(task: Task) -> Simulated:
     config = archsim.load_config(task.config, overrides=list(task.overrides))
     with archsim.load_trace(path) as trace:
         key = hashlib.sha256(
-            f"{trace.sha256} {content_hash(config)} {model_hash()} {task.kept} {archsim.__version__}".encode()
+            f"{trace.sha256} {content_hash(config)} {model_hash()} {task.kept} {task.whole}".encode()
         ).hexdigest()[:32]
         place = suite.cache_folder() / "runs" / f"{key}.json"
         found = _read(place)
         if found is None:
-            found = _simulate(trace, config, task.kept)
+            found = _whole(trace, config) if task.whole else _simulate(trace, config, task.kept)
             _write(place, found)
     return found
 
@@ -93,6 +97,15 @@ def _simulate(trace: Any, config: Any, kept: bool) -> Simulated:
         clock_mhz=config.clock_mhz,
         seconds=result.simulation_seconds,
     )
+
+
+def _whole(trace: Any, config: Any) -> Simulated:
+    import archsim
+
+    result = archsim.run(trace, config)
+    if not result.complete:
+        raise RunError(f"{trace.path}: stopped early: {result.stop_reason}")
+    return Simulated({"cycles": float(sum(k.cycles for k in result.kernels))}, {}, seconds=result.simulation_seconds)
 
 
 def _read(place: Path) -> Simulated | None:

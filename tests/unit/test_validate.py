@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,30 @@ def test_json_is_one_object(comparison: Comparison) -> None:
         "measured": 100,
         "error": pytest.approx(0.1),
     }
+
+
+@pytest.mark.parametrize(
+    ("ours", "published", "word"),
+    [
+        (1.20, 1.19, "agrees: 1.1 times"),
+        (2.44, 1.37, "larger: 3.9 times"),
+        (0.99, 0.95, "smaller: 0.2 times"),
+        (1.02, 0.98, "OPPOSITE"),
+        (1.001, 0.974, "no effect here"),
+        (1.001, 1.006, "hardly any effect"),
+        (1.0, 1.0, "base"),
+        (1.3, None, "not published"),
+    ],
+)
+def test_judgement_of_an_ablation(ours: float, published: float | None, word: str) -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("ablations", validation_folder() / "ablations.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["ablations"] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+        assert word in module.judgement(ours, published)
+    finally:
+        del sys.modules["ablations"]
