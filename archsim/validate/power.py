@@ -166,8 +166,8 @@ def section(comparison: PowerComparison) -> str:
         "`archsim validate h100 --power --results validation/RESULTS.md`",
         "\n".join(f"* {n}" for n in comparison.notes),
         "The energies are fitted by `validation/hw/h100/fit_energy.py`, whose head says to what; no kernel of the "
-        "reported half was used. Issue 6 asks for a MAPE of at most 12 % there. NVML's board power itself may be off by "
-        "5 % (energy sheet, section 9); the mean of all kernels as the guess for each of them scores "
+        "reported half was used. Issue 6 asks for a MAPE of at most 12 % there. NVML's board power may itself be off "
+        "by 5 % (energy sheet, section 9); the mean of all kernels as the guess for each of them scores "
         f"{percent(comparison.null_model())}.",
         markdown(summary_rows(comparison), SUMMARY),
         *(f"* no result: {name}: {why}" for name, why in comparison.failed.items()),
