@@ -183,8 +183,8 @@ def section(cycles: dict[Variant, dict[str, int]]) -> str:
         "`python validation/ablations.py --results validation/RESULTS.md`",
         "Published: arithmetic means over 128 applications, by the published model of the RTX A6000 (Huerta et al., "
         f"MICRO 2025, tables 5 to 7). Ours: {len(next(iter(cycles.values())))} small kernels of our own, sm_86, most "
-        "of them shorter than 10,000 cycles and started on a cold chip, so that instruction fetch weighs more than in the "
-        "applications. Directions can be compared, sizes only roughly.",
+        "of them shorter than 10,000 cycles and started on a cold chip, so that instruction fetch weighs more than in "
+        "the applications. Directions can be compared, sizes only roughly.",
     ]
     for group, rows in rates.items():
         table_rows = []

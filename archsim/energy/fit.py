@@ -62,11 +62,12 @@ class Fit:
 
 
 def fit_nonnegative(
-    rows: Sequence[str], names: Sequence[str], matrix: Array, target: Array, offset: float = 0.0
+    rows: Sequence[str], names: Sequence[str], matrix: Array, target: Array, offset: float | Array = 0.0
 ) -> Fit:
     """Fit target = offset + matrix x with x >= 0, every row weighted by 1 / target: relative errors count.
 
-    ``rows``: a label for each row; ``names``: one for each column. Columns are scaled first.
+    ``rows``: a label for each row; ``names``: one for each column; ``offset``: known part of the target, for all rows
+    or for each. Columns are scaled first.
     """
     weights = 1.0 / target
     scale = np.abs(matrix).max(axis=0)
