@@ -40,7 +40,7 @@ _ORGANIZATION = {
 _COMMAND = {
     "clocks", "bus", "scope", "align", "doc", "opens", "closes", "row", "mode", "latency", "bytes_in", "bytes_out",
     "macs", "posted", "table", "reads", "writes", "buffer",
-    "route",
+    "route", "lockstep",
 }  # fmt: skip
 
 
@@ -69,7 +69,8 @@ class Command:
     its issue to its completion, which only the end of the program waits for if ``posted``; bytes over the pins;
     multiply-accumulates in all its banks together; ``table``: its row lies in a look-up table beside the array. For
     the energy: plain column ``reads`` and ``writes`` of banks, and accesses of the global ``buffer``. Commands of one
-    ``route`` (0 or 1) go out in program order, those of two routes only in the order that fences ask for.
+    ``route`` (0 or 1) go out in program order, those of two routes only in the order that fences ask for. ``lockstep``:
+    it addresses the same bank of every unit of this level instead of the banks of ``scope``.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Command:
     writes: int = 0
     buffer: int = 0
     route: int = 0
+    lockstep: str = ""
 
 
 @dataclass(frozen=True)
@@ -357,7 +359,7 @@ def _commands(tree: Mapping[str, Any], where: str) -> tuple[Command, ...]:
         for key, value in v.items():
             at = f"{where}: commands.{name}.{key}"
             _known(key, _COMMAND, f"{where}: commands.{name}")
-            if key == "scope" and value not in LEVELS:
+            if key in ("scope", "lockstep") and value not in LEVELS:
                 raise ConfigError(f"{at}: {value!r} is not a level ({', '.join(LEVELS)})")
             default = getattr(Command, key, "")
             if isinstance(default, bool) != isinstance(value, bool):

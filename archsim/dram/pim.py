@@ -12,6 +12,7 @@ Use from Python (times in command clocks of ``machine.config.clock_ns`` nanoseco
 A record asks for column commands; the rows, modes and refreshes that they need are put in front of them. ``rows=k``
 makes one record of k successive rows with ``count`` columns each (the fastest form: about a microsecond a row on one
 core). ``not_before`` delays a record to a tick, ``flags=WAIT`` makes the following ones wait for its completion.
+Successive records of plain reads and writes (RD, WR) are served out of order over the banks (kernels/pim_plain.py).
 
 From compiled code: ``archsim.kernels.pim_run.step(ref(machine.state), record, outcome)`` runs one record. Identical
 channels need to be simulated only once: build the machine with ``channels=1`` and multiply the counters.
@@ -45,6 +46,8 @@ from archsim.kernels.pim_layout import (
     PIM_CHANNEL_DT,
     PIM_COMMAND_DT,
     PIM_PAR_DT,
+    PLAIN_DT,
+    PLAIN_WINDOW,
     RECORD_DT,
     ROUTES,
     RUN,
@@ -77,9 +80,10 @@ class PimSpec:
 
     ``lanes`` multiply-accumulate units work on ``data_type`` values beside each of a channel's banks (or at the level
     that the standard's commands name). ``each_bank``: rows of many banks are opened one bank after the other, so that
-    tRRD and tFAW hold; without it the all-bank activate is exempt, as in the real parts. ``mode_command`` changes
-    between the access modes. ``queue`` commands (0: any number) wait in a channel; the front end takes an instruction every
-    ``decode_cycles``. ``registers`` and ``instructions``: the assembly language (archsim/dram/pim_program.py).
+    tRRD and tFAW hold; without it the all-bank activate is exempt, as in the real parts. ``ahead``: rows are opened as
+    soon as the command that needs them is in the channel, not only when it is the next. ``mode_command`` changes
+    between the access modes. ``queue`` commands (0: any number) wait in a channel; the front end takes an instruction
+    every ``decode_cycles``. ``registers`` and ``instructions``: the assembly language (archsim/dram/pim_program.py).
     """
 
     lanes: int = 16
@@ -87,6 +91,7 @@ class PimSpec:
     data_bits: int = 16
     global_buffer_bytes: int = 2048
     each_bank: bool = False
+    ahead: bool = False
     mode_command: str = ""
     queue: int = 32
     decode_cycles: int = 1
@@ -249,7 +254,7 @@ def _make_state(dram: CompiledDram, spec: PimSpec, channels: int, log: int) -> P
     front["queue"] = spec.queue
     pim = np.zeros(1, PIM_PAR_DT)
     pim["mode_command"] = dram.number(spec.mode_command) if spec.mode_command else -1
-    pim["each_bank"] = spec.each_bank
+    pim["each_bank"], pim["ahead"] = spec.each_bank, spec.ahead
     pim["single_open"], pim["single_close"] = dram_layout.ACT, dram_layout.PRE
     channel = np.zeros(channels, PIM_CHANNEL_DT)
     channel["common_row"] = -1
@@ -277,6 +282,7 @@ def _make_state(dram: CompiledDram, spec: PimSpec, channels: int, log: int) -> P
         ready=np.zeros((channels, sum(dram.nodes) * int(p["columns"])), np.int64),
         ring=ring,
         burst=burst,
+        plain=np.zeros((channels, PLAIN_WINDOW), PLAIN_DT),
         count=np.zeros((channels, len(dram.names)), np.int64),
         log=np.zeros((channels, log), LOG_DT),
         logged=np.zeros(channels, np.int64),
@@ -306,26 +312,33 @@ def _command_info(dram: CompiledDram, spec: PimSpec) -> np.ndarray:
         raise ConfigError(f"{config.name}: commands need mode {modes[0]!r}, but pim.mode_command is not set")
     info = np.zeros(len(table), PIM_COMMAND_DT)
     level = [dram.level_of[t["scope"]] for t in table]
+    reach = [(t["lockstep"] or dram.level_of[t["scope"]]) for t in table]
     for i, told in enumerate(table):
         k = info[i]
         where = f"{config.name}: commands.{told['name']}"
         k["level"] = level[i]
-        k["banks"] = config.banks // dram.nodes[level[i]]
+        k["banks"] = k["extent"] = config.banks // dram.nodes[level[i]]
+        k["stride"] = 1
+        if told["lockstep"]:
+            k["level"], k["extent"] = 0, config.banks
+            k["stride"] = config.banks // dram.nodes[dram.level_of[told["lockstep"]]]
+            k["banks"] = k["extent"] // k["stride"]
         k["deepest"] = _deepest(dram, i)
         for name in ("opens", "closes", "row", "posted", "bytes_in", "bytes_out", "macs", "route"):
             k[name] = told[name]
         if told["route"] >= ROUTES:
             raise ConfigError(f"{where}.route: 0 to {ROUTES - 1}, not {told['route']}")
+        k["plain"] = told["name"] in ("RD", "WR")
         k["mode"] = MODE_ANY if told["name"] == spec.mode_command else numbers[told["mode"]]
         latency = evaluate(told["latency"], config.timing, f"{where}.latency", config.timing["tCK_ps"])
         k["latency"] = int(np.ceil(latency * config.ticks_per_clock))
         k["period"] = 0 if told["closes"] or told["opens"] else _period(dram, i)
         for field, what in (("open_command", "opens"), ("close_command", "closes")):
-            fits = [j for j, t in enumerate(table) if t[what] and level[j] == level[i] and not t["row"]]
+            fits = [j for j, t in enumerate(table) if t[what] and reach[j] == reach[i] and not t["row"]]
             k[field] = fits[0] if fits else -1
             needed = told["row"] or told["opens"] or (what == "closes" and told["name"] == "REFAB")
             if needed and not fits and not (what == "opens" and spec.each_bank):
-                raise ConfigError(f"{where}: no command {what} rows of a whole {told['scope']}")
+                raise ConfigError(f"{where}: no command {what} the rows that it addresses")
     _check_refresh(dram)
     return info
 

@@ -1,14 +1,15 @@
 """Energy of PIM work from command counts: a pure function of counters, by what was done.
 
 An all-bank activate pays one activate for each bank, a multiply-accumulate never pays the pins, and traffic over the
-pins pays its bits (energy sheet, section 7). A table without multiply-accumulate energy is an error once the run uses it.
+pins pays its bits (energy sheet, section 7). A table without multiply-accumulate energy is an error once it is needed.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
-from archsim.dram.config import DramConfig
+from archsim.dram.config import LEVELS, DramConfig
 from archsim.dram.energy import DramEnergy, energy_table
 from archsim.dram.pim import command_facts, pim_spec
 from archsim.errors import ConfigError
@@ -23,7 +24,7 @@ def pim_energy(
         config: a PIM memory.
         counts: commands by name, all channels together.
         active_ns, precharged_ns: time with and without an open row, summed over channels. Refresh lies in the second,
-            and what it draws on top is in the refresh energy (which counts from active standby: at most 2 % too little).
+            and what it draws on top is in the refresh energy (counted from active standby: at most 2 % too little).
 
     Raises:
         ConfigError: the run needs an entry that the power table lacks.
@@ -37,7 +38,7 @@ def pim_energy(
         n = counts.get(command.name, 0)
         facts = command_facts(command, config)
         if facts["opens"]:
-            amounts["activate"] += n * _banks(config, facts["scope"])
+            amounts["activate"] += n * _banks(config, facts["scope"], facts["lockstep"])
         amounts["read"] += n * facts["reads"]
         amounts["write"] += n * facts["writes"]
         amounts["mac"] += n * facts["macs"] / lanes
@@ -59,14 +60,9 @@ def pim_energy(
     return DramEnergy(components, guessed / total if total else 0.0)
 
 
-def _banks(config: DramConfig, scope: str) -> int:
-    """Banks that one command of this scope addresses."""
-    o = config.organization
-    banks = config.banks
-    for level in ("pseudochannel", "rank", "bankgroup", "bank"):
-        if scope == "channel":
-            break
-        banks //= o[level]
-        if level == scope:
-            break
-    return banks
+def _banks(config: DramConfig, scope: str, lockstep: str) -> int:
+    """Banks that one command addresses."""
+    units = {"channel": 1}
+    for above, level in itertools.pairwise(LEVELS):
+        units[level] = units[above] * config.organization[level]
+    return units[lockstep] if lockstep else config.banks // units[scope]

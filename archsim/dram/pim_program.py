@@ -9,7 +9,7 @@
     AiM EOC                   end: wait for everything
 
 Which instructions a memory has, their operands and the command that each becomes is a table of its standard
-(``pim.instructions`` in configs/pim/*.yaml). Numbers are decimal or 0x hexadecimal; bit i of a channel mask is channel i.
+(``pim.instructions`` in configs/pim/*.yaml). Numbers are decimal or 0x hexadecimal; bit i of a mask is channel i.
 """
 
 from __future__ import annotations
@@ -223,4 +223,4 @@ class _Reader:
     @staticmethod
     def _make(kind: int, **values: int) -> tuple[int, ...]:
         defaults = {"count": 1, "rows": 1}
-        return (kind, *(values.get(f, defaults.get(f, 0)) for f in RECORD_DT.names[1:]))  # type: ignore[index]
+        return (kind, *(values.get(f, defaults.get(f, 0)) for f in RECORD_DT.names[1:]))

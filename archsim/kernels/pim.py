@@ -3,12 +3,18 @@
 Timing comes from the same compiled tables as plain DRAM (archsim/dram/compiler.py): a PIM command is a row of the
 standard. What is special here: a command may address all banks of a level at once, a run of equal commands in an open
 row is one step (`burst`), and the rows, modes and refreshes that a command needs are put in front of it, in order, each
-as early as the table allows. docs/pim.md has the picture; tests/timing/test_pim_bursts.py compares `burst` with single steps.
+as early as the table allows. docs/pim.md has the picture; tests/timing/test_pim_bursts.py compares it with steps.
 """
 
 from archsim.kernels.dram_layout import NEVER, REFAB, REFPB, REFRESH_ALL_BANK, REFRESH_NONE, leaf
 from archsim.kernels.layout import jit
 from archsim.kernels.pim_layout import MODE_ANY
+
+
+@leaf
+def first_bank(k, bank):
+    """First of the banks that a command addresses when it names ``bank``."""
+    return bank - bank % k["extent"] + bank % k["stride"]
 
 
 @leaf
@@ -24,7 +30,7 @@ def earliest_at(p, c, command, first, now):
             if v > t:
                 t = v
         else:
-            for b in range(first, first + k["banks"], p.span[level]):
+            for b in range(first, first + k["extent"], max(p.span[level], k["stride"])):
                 v = p.ready[c, p.path[b, level] + column]
                 if v > t:
                     t = v
@@ -46,8 +52,8 @@ def send(p, c, command, first, t, n, period):
     for u in range(p.command[command]["update_begin"], p.command[command]["update_end"]):
         r = p.update[u]
         level = r["level"]
-        step = p.span[level]
-        end = first + 1 if level <= k["level"] else first + k["banks"]
+        step = max(p.span[level], k["stride"])
+        end = first + 1 if level <= k["level"] else first + k["extent"]
         for b in range(first, end, step):
             at = p.path[b, level] + r["column"]
             if r["sibling"] == 0:
@@ -60,7 +66,7 @@ def send(p, c, command, first, t, n, period):
                 if other != at:
                     _raise(p, c, other, last + r["latency"])
     for w in range(p.command[command]["window_begin"], p.command[command]["window_end"]):
-        _windows(p, c, p.window[w], first, k["level"], k["banks"], t, n, period)
+        _windows(p, c, p.window[w], first, k, t, n, period)
     p.count[c, command] += n
     _log(p, c, command, first, t, n, period)
     p.channel[c]["now"] = last
@@ -69,10 +75,10 @@ def send(p, c, command, first, t, n, period):
 
 
 @leaf
-def _windows(p, c, w, first, scope, banks, t, n, period):
+def _windows(p, c, w, first, k, t, n, period):
     level = w["level"]
-    end = first + 1 if level <= scope else first + banks
-    for b in range(first, end, p.span[level]):
+    end = first + 1 if level <= k["level"] else first + k["extent"]
+    for b in range(first, end, max(p.span[level], k["stride"])):
         offset = p.path[b, level]
         node = (offset - p.fanout[level, 1]) // p.par[0]["columns"]
         ring = w["base"] + node * (w["size"] + 1)
@@ -105,11 +111,11 @@ def _log(p, c, command, first, t, n, period):
 
 
 @jit
-def set_row(p, c, first, banks, row, t):
-    """Open ``row`` (or close, -1) in banks at tick ``t``."""
+def set_row(p, c, first, extent, stride, row, t):
+    """Open ``row`` (or close, -1) in every ``stride``-th of ``extent`` banks from ``first`` on at tick ``t``."""
     ch = p.channel[c]
     before = ch["open_banks"]
-    for b in range(first, first + banks):
+    for b in range(first, first + extent, stride):
         bank = p.bank[c, b]
         if bank["row"] >= 0:
             bank["open_ticks"] += t - bank["opened"]
@@ -124,7 +130,7 @@ def set_row(p, c, first, banks, row, t):
         ch["since"] = t
     elif before == 0 and ch["open_banks"] > 0:
         ch["since"] = t
-    if banks == p.bank.shape[1]:
+    if extent == p.bank.shape[1] and stride == 1:
         ch["common_row"] = row
     elif row < 0 or ch["open_banks"] < p.bank.shape[1]:
         ch["common_row"] = -1
@@ -156,10 +162,11 @@ def _change_mode(p, c, command, first, now):
 
 
 @jit
-def _close(p, c, first, banks, command, now):
+def _close(p, c, first, command, now):
     _change_mode(p, c, command, first, now)
     t = _simple(p, c, command, first, now)
-    set_row(p, c, first, banks, -1, t)
+    k = p.info[command]
+    set_row(p, c, first, k["extent"], k["stride"], -1, t)
 
 
 @jit
@@ -174,13 +181,13 @@ def refresh(p, c, now):
             for b in range(first, first + banks):
                 used += p.bank[c, b]["row"] >= 0
             if used > 0:
-                _close(p, c, first, banks, p.info[REFAB]["close_command"], now)
+                _close(p, c, first, p.info[REFAB]["close_command"], now)
             _change_mode(p, c, REFAB, first, now)
             _simple(p, c, REFAB, first, now)
     else:
         b = ch["target"]
         if p.bank[c, b]["row"] >= 0:
-            _close(p, c, b, 1, p.pim[0]["single_close"], now)
+            _close(p, c, b, p.pim[0]["single_close"], now)
         _change_mode(p, c, REFPB, b, now)
         _simple(p, c, REFPB, b, now)
         ch["target"] = b + 1 if b + 1 < par["banks"] else 0
@@ -198,63 +205,63 @@ def _forced(p, c):
 
 
 @leaf
-def _is_open(p, c, first, banks, row):
-    if banks == p.bank.shape[1]:
+def _is_open(p, c, first, k, row):
+    if k["banks"] == p.bank.shape[1]:
         return p.channel[c]["common_row"] == row
     right = 0
-    for b in range(first, first + banks):
+    for b in range(first, first + k["extent"], k["stride"]):
         right += p.bank[c, b]["row"] == row
-    return right == banks
+    return right == k["banks"]
 
 
 @jit
 def _open(p, c, command, first, row, now):
     """Close what is open in the banks of ``command`` and open ``row``; True if another row was open."""
     k = p.info[command]
-    banks = k["banks"]
     par = p.pim[0]
+    end = first + k["extent"]
     used = 0
     right = 0
-    for b in range(first, first + banks):
+    for b in range(first, end, k["stride"]):
         used += p.bank[c, b]["row"] >= 0
         right += p.bank[c, b]["row"] == row
     if used > right or (used > 0 and par["each_bank"] == 0):
-        _close(p, c, first, banks, k["close_command"], now)
-        right = 0
-    if par["each_bank"] == 0 or banks == 1:
+        _close(p, c, first, k["close_command"], now)
+    if par["each_bank"] == 0 or k["banks"] == 1:
         _change_mode(p, c, k["open_command"], first, now)
         t = _simple(p, c, k["open_command"], first, now)
-        set_row(p, c, first, banks, row, t)
+        set_row(p, c, first, k["extent"], k["stride"], row, t)
     else:
         _change_mode(p, c, par["single_open"], first, now)
-        for b in range(first, first + banks):
+        for b in range(first, end, k["stride"]):
             if p.bank[c, b]["row"] != row:
                 t = _simple(p, c, par["single_open"], b, now)
-                set_row(p, c, b, 1, row, t)
+                set_row(p, c, b, 1, 1, row, t)
     return used > right
 
 
 @jit
-def prepare(p, c, command, first, row, now):
+def prepare(p, c, command, first, row, now, floor):
     """Refresh what is owed, open the row, change the mode. Returns 0: row was open, 1: opened, 2: another was closed.
 
-    A row that was opened again after a refresh is used at least once before the next refresh.
+    Rows may be opened from ``now`` on, the command itself goes out from ``floor`` on. A row that was opened again after
+    a refresh is used at least once before the next refresh.
     """
     k = p.info[command]
     state = 0
     refreshed = False
     while True:
-        if k["row"] + k["opens"] > 0 and not _is_open(p, c, first, k["banks"], row):
+        if k["row"] + k["opens"] > 0 and not _is_open(p, c, first, k, row):
             # The border between rows is where postponed refreshes go.
             while p.channel[c]["due"] <= earliest_at(p, c, k["open_command"], first, now):
-                refresh(p, c, now)
+                refresh(p, c, max(now, p.channel[c]["due"]))
             state = 2 if _open(p, c, command, first, row, now) else max(state, 1)
         if k["opens"] == 1:
             return state
         _change_mode(p, c, command, first, now)
-        if refreshed or earliest_at(p, c, command, first, max(now, p.channel[c]["fence"])) < _forced(p, c):
+        if refreshed or earliest_at(p, c, command, first, floor) < _forced(p, c):
             return state
-        refresh(p, c, now)
+        refresh(p, c, max(now, p.channel[c]["due"]))
         refreshed = True
 
 
@@ -263,16 +270,20 @@ def burst(p, c, command, first, row, count, now):
     """``count`` commands to one row (ticks of the first and the last issue). A refresh that is forced splits it."""
     k = p.info[command]
     ch = p.channel[c]
+    floor = max(now, p.route[c, k["route"]])
+    if p.pim[0]["ahead"] == 0:
+        now = floor
+    floor = max(floor, ch["fence"])
     left = count
     begin = -1
     if k["opens"] == 1:
-        if prepare(p, c, command, first, row, now) == 0:
+        if prepare(p, c, command, first, row, now, floor) == 0:
             return now, now
         p.route[c, k["route"]] = ch["now"]
         return ch["now"], ch["now"]
     while left > 0:
-        state = prepare(p, c, command, first, row, now)
-        t = earliest_at(p, c, command, first, max(now, ch["fence"]))
+        state = prepare(p, c, command, first, row, now, floor)
+        t = earliest_at(p, c, command, first, floor)
         n = 1
         period = k["period"]
         if period > 0:
@@ -285,7 +296,7 @@ def burst(p, c, command, first, row, count, now):
         left -= n
         p.route[c, k["route"]] = ch["now"]
         if k["closes"] == 1:
-            set_row(p, c, first, k["banks"], -1, ch["now"])
+            set_row(p, c, first, k["extent"], k["stride"], -1, ch["now"])
     return begin, ch["now"]
 
 
@@ -309,7 +320,7 @@ def _account(p, c, command, first, n, period, state):
         else:
             ch["row_conflicts"] += 1
     busy = n * max(period, p.par[0]["burst"])
-    for b in range(first, first + k["banks"]):
+    for b in range(first, first + k["extent"], k["stride"]):
         bank = p.bank[c, b]
         bank["columns"] += n
         bank["busy_ticks"] += busy
@@ -336,12 +347,12 @@ def execute(p, c, r, now):
     """Run one record that reaches channel ``c`` at ``now``: ticks of its first and last issue and its completion."""
     command = r["command"]
     k = p.info[command]
-    first = r["bank"] - r["bank"] % k["banks"]
+    first = first_bank(k, r["bank"])
     ch = p.channel[c]
     begin = -1
     last = now
     for i in range(r["rows"]):
-        t, last = burst(p, c, command, first, r["row"] + i, r["count"], max(now, p.route[c, k["route"]]))
+        t, last = burst(p, c, command, first, r["row"] + i, r["count"], now)
         if begin < 0:
             begin = t
     done = last + k["latency"]

@@ -20,7 +20,9 @@ WAIT = 1  # flag: the front end waits until the commands of this record are comp
 PIM_COMMAND_DT = np.dtype(
     [
         ("level", "i8"),  # merged level whose banks it addresses at once
-        ("banks", "i8"),  # how many those are
+        ("banks", "i8"),  # how many those are: from first on, every stride-th below first + extent
+        ("extent", "i8"),
+        ("stride", "i8"),
         ("deepest", "i8"),  # deepest level at which anything can hold it up
         ("opens", "i8"),
         ("closes", "i8"),
@@ -35,6 +37,7 @@ PIM_COMMAND_DT = np.dtype(
         ("bytes_out", "i8"),
         ("macs", "i8"),
         ("route", "i8"),  # commands of one route go out in program order
+        ("plain", "i8"),  # 1: a plain read or write of one bank
     ]
 )
 
@@ -71,11 +74,15 @@ FRONT_DT = np.dtype(
 PIM_PAR_DT = np.dtype(
     [
         ("mode_command", "i8"),  # -1: the standard has no modes
+        ("ahead", "i8"),  # 1: rows are opened as soon as the command that needs them is queued
         ("each_bank", "i8"),  # 1: rows of many banks are opened one bank after the other (tRRD, tFAW hold)
         ("single_open", "i8"),
         ("single_close", "i8"),
     ]
 )
+
+PLAIN_WINDOW = 64
+PLAIN_DT = np.dtype([("left", "i8"), ("touched", "i8")])
 
 ROUTES = 2  # with a command bus and an order of their own (bank units; data movement)
 
@@ -143,6 +150,7 @@ class Pim(NamedTuple):
     ready: np.ndarray
     ring: np.ndarray
     burst: np.ndarray  # [channel, place]
+    plain: np.ndarray  # [channel, PLAIN_WINDOW]
     count: np.ndarray  # [channel, command]
     log: np.ndarray  # [channel, entry]
     logged: np.ndarray  # [channel]

@@ -9,16 +9,26 @@ with flag WAIT also holds it until its commands are complete, and a BARRIER unti
 """
 
 from archsim.kernels.layout import jit
-from archsim.kernels.pim import burst, earliest_at, execute, send, set_row
+from archsim.kernels.pim import burst, earliest_at, execute, first_bank, send
 from archsim.kernels.pim_layout import BARRIER, FENCE, NOTHING, WAIT
+from archsim.kernels.pim_plain import is_plain, run_plain
 from archsim.kernels.ref import ref
 
 
 def run_program(p, program, outcome):
     """Run all records of ``program`` (RECORD_DT) and fill ``outcome`` (OUTCOME_DT); returns the tick of the end."""
     r = ref(p)
-    for i in range(program.size):
-        step(r, program[i], outcome[i])
+    i = 0
+    while i < program.size:
+        j = i
+        while j < program.size and is_plain(r, program[j]):
+            j += 1
+        if j > i + 1:
+            run_plain(r, program, outcome, i, j)
+            i = j
+        else:
+            step(r, program[i], outcome[i])
+            i += 1
     return p.front[0]["end"]
 
 
@@ -103,21 +113,16 @@ def finish(p, end):
 def probe_earliest(p, c, command, bank, now):
     """First tick from ``now`` on at which ``command`` may go to ``bank`` (or the banks around it), states aside."""
     r = ref(p)
-    return earliest_at(r, c, command, bank - bank % p.info[command]["banks"], now)
+    return earliest_at(r, c, command, first_bank(p.info[command], bank), now)
 
 
 def probe_issue(p, c, command, bank, now, count, period):
     """Issue ``command`` ``count`` times from tick ``now`` on, whether or not that is legal; no state changes."""
     r = ref(p)
-    send(r, c, command, bank - bank % p.info[command]["banks"], now, count, period)
+    send(r, c, command, first_bank(p.info[command], bank), now, count, period)
 
 
 def run_burst(p, c, command, bank, row, count, now):
     """`burst` on one channel: ticks of the first and last issue."""
     r = ref(p)
-    return burst(r, c, command, bank - bank % p.info[command]["banks"], row, count, now)
-
-
-def open_row(p, c, bank, banks, row, now):
-    """Set the row state of banks without a command (tests)."""
-    set_row(ref(p), c, bank, banks, row, now)
+    return burst(r, c, command, first_bank(p.info[command], bank), row, count, now)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from archsim.dram.config import load_dram
 from archsim.dram.pim import BARRIER, WAIT, PimMachine
+from archsim.engine.dram import requests_from_fields, run_decoded
 
 NO_REFRESH = ["controller.refresh=none"]
 SETTINGS = [
@@ -55,6 +57,8 @@ def test_a_burst_is_the_same_as_single_commands(name, overrides):
     fast = PimMachine(name, [*overrides, "pim.decode_cycles=0", "pim.queue=100000"], channels=1, log=200_000)
     slow = PimMachine(name, [*overrides, "pim.decode_cycles=0", "pim.queue=100000"], channels=1, log=200_000)
     slow.state.info["period"] = 0
+    for machine in (fast, slow):  # plain commands in program order too
+        machine.state.info["plain"] = 0
     program = _random_program(fast, 7, 150)
     fast.run(program)
     slow.run(_one_by_one(slow, program))
@@ -118,3 +122,32 @@ def test_identical_channels_take_the_time_of_one():
     b = eight.run(eight.records(command=one.number("MAC16"), row=np.arange(64), count=64, mask=0xFF))
     np.testing.assert_array_equal(a, b)
     assert eight.counts()["MAC16"] == 8 * one.counts()["MAC16"]
+
+
+def test_plain_reads_and_writes_overlap_over_the_banks():
+    """Sixteen reads in sixteen banks take a row's opening once, in one bank they take it each time."""
+    machine = PimMachine("gddr6_aim", NO_REFRESH, channels=1)
+    read = machine.number("RD")
+    apart = machine.run(machine.records(command=read, bank=np.arange(16), row=np.arange(16)))
+    # Activates go around the bank groups, 5 clocks apart; the last read comes 36 clocks after the last of them.
+    assert apart["last"].max() == 15 * 5 + 36
+    start = int(apart["done"].max())
+    same = machine.run(machine.records(command=read, bank=0, row=20 + np.arange(16), not_before=start))
+    assert (np.diff(same["first"]) == 54 + 32).all()  # tRAS + tRP
+
+
+@pytest.mark.parametrize(("write_share", "slower"), [(0.0, 1.25), (1.0, 1.25), (0.33, 1.7)])
+def test_plain_traffic_is_near_the_controller_of_plain_memory(write_share, slower):
+    """Against FR-FCFS (kernels/dram.py) on the same table, which also picks row hits within a bank (docs/pim.md)."""
+    config = load_dram("gddr6_aim", ["channels=1", *NO_REFRESH])
+    rng = np.random.default_rng(3)
+    n = 1000
+    bank, row, column = (rng.integers(0, high, n) for high in (16, 100, 64))
+    write = rng.random(n) < write_share
+    fields = {"bankgroup": bank // 4, "bank": bank % 4, "row": row, "column": column}
+    plain = run_decoded(requests_from_fields(config, 0, write, **fields), config)
+    machine = PimMachine(config, channels=1)
+    machine.state.front["decode"] = 0
+    command = np.where(write, machine.number("WR"), machine.number("RD"))
+    outcome = machine.run(machine.records(command=command, bank=bank, row=row, column=column))
+    assert 0.98 < outcome["done"].max() / plain.cycles < slower
