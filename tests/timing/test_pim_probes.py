@@ -1,7 +1,8 @@
 """Timing probes: send one PIM command, ask for the earliest tick of the next. Clocks written out by hand.
 
 gddr6_aim: aim_simulator 0f28a07, GDDR6_AiM_timing (pim-gpt sheet B): BL 2, CL 50, CWL 6, RCD 36 / 28 (read / write),
-to MAC 56, to AF 86, to EWMUL 25, to copy 66 / 48, RP 32, RAS 54, WR 33, RTP 12, CCD 2, RRD 5 / 6, WTR 9 / 11, mode change 32.
+to MAC 56, to AF 86, to EWMUL 25, to copy 66 / 48, RP 32, RAS 54, WR 33, RTP 12, CCD 2, RRD 5 / 6, WTR 9 / 11, mode
+change 32.
 pim_gpt: the paper's recalled RCD 12, RP 12, CCD 1, WR 12, RFC 455.
 """
 

@@ -1,8 +1,8 @@
 """Attention of one head a channel as an AttAcc program for ``hbm3_pim``, at bank, bank-group or buffer level.
 
-The dataflow is AttAcc's (ASPLOS 2024): the query is written to the GEMV buffers; scores are computed 16 outputs at
-a time while the last ones move to the softmax buffer; softmax; the scores move back; the context is computed. Phases are parted
-by fences. Movements go around the bank groups in turn, as its scheduler sends them.
+The dataflow is AttAcc's (ASPLOS 2024): the query is written to the GEMV buffers; scores are computed 16 outputs at a
+time while the last ones move to the softmax buffer; softmax; the scores move back; the context is computed. Phases are
+parted by fences. Movements go around the bank groups in turn, as its scheduler sends them.
 """
 
 from __future__ import annotations
