@@ -151,12 +151,12 @@ class L2Spec(Spec):
     sector_bytes: int = param(32, unit="bytes", ge=8, le=256, doc="sector size", source="gpu-core G.2")
     ways: int = param(16, ge=1, le=256, doc="associativity (LRU)", source="gpu-core G.1")
     latency_cycles: int = param(
-        211,
+        147,
         unit="cycles",
         ge=1,
         le=10_000,
-        doc="slice access, network excluded",
-        source="gpu-core G.1, rop latency of the A6000",
+        doc="slice access, network excluded: an L2 hit takes the L1 hit, two network crossings and this",
+        source="Hopper sheet 2: A40 (GA102) L2 hit of 250, less 39 (gpu-core E.2) and 2 x 32",
     )
     far_extra_cycles: int = param(
         0,
@@ -166,12 +166,20 @@ class L2Spec(Spec):
         doc="extra hop to the other partition, hit or miss",
         source="Hopper sheet 3: 150 A100, 160-175 H100",
     )
-    slice_bytes_per_cycle: int = param(
-        32,
+    slice_bytes_per_cycle: float = param(
+        32.0,
         unit="bytes/cycle",
-        ge=8,
+        ge=1,
         le=512,
-        doc="read throughput of a slice",
+        doc="read throughput of a slice, per SM clock (L2 may have a clock of its own)",
+        source="gpu-core G.2: one 32-byte sector per access, (inf)",
+    )
+    slice_write_bytes_per_cycle: float = param(
+        32.0,
+        unit="bytes/cycle",
+        ge=1,
+        le=512,
+        doc="write throughput of a slice, per SM clock",
         source="gpu-core G.2: one 32-byte sector per access, (inf)",
     )
     hash: Literal["ipoly", "linear"] = param("ipoly", doc="address to slice and set", source="gpu-core G.2")
@@ -180,13 +188,37 @@ class L2Spec(Spec):
     queue_entries: int = param(
         64, ge=1, le=1 << 16, doc="each queue between network, slice and DRAM", source="gpu-core G.2"
     )
-    atomics_per_slice_per_cycle: int = param(
-        1,
-        unit="sectors/cycle",
-        ge=1,
-        le=64,
-        doc="atomic operations (one sector each) of a slice per cycle",
-        source="estimate: no source gives it",
+    atomic_cycles: float = param(
+        1.03,
+        unit="cycles",
+        ge=0.01,
+        le=1000,
+        doc="two atomic units (those of a line) take this long for an atomic packet each: one sector, distinct words",
+        source="hw/h100/micro_2026-11-24.csv: RED_add_u32 lanes_of_one_line_shared_by_all_warps_132SM 7.76 lanes/clk",
+    )
+    atomic_same_word_cycles: float = param(
+        1.36,
+        unit="cycles",
+        ge=0.01,
+        le=1000,
+        doc="the same for a lane whose word other lanes of the warp also change",
+        source="hw/h100/micro_2026-11-24.csv: RED_add_u32 all_lanes_one_word_132SM 0.737 lanes/clk",
+    )
+    atomic_float_same_word_cycles: float = param(
+        3.24,
+        unit="cycles",
+        ge=0.01,
+        le=1000,
+        doc="the same for floating-point additions",
+        source="hw/h100/micro_2026-11-24.csv: RED_add_f32 all_lanes_one_word_132SM 0.308 lanes/clk",
+    )
+    atomic_swap_cycles: float = param(
+        2.07,
+        unit="cycles",
+        ge=0.01,
+        le=1000,
+        doc="the same for compare-and-swap and exchange of distinct words",
+        source="hw/h100/micro_2026-11-24.csv: ATOM_cas_b32 lanes_of_one_line_shared_by_all_warps_132SM 3.86 lanes/clk",
     )
 
 
@@ -220,6 +252,22 @@ class NocSpec(Spec):
         doc="request and write-data throughput out of one SM",
         source="gpu-core G.2: one packet of 32 data bytes per cycle",
     )
+    reduction_packets_per_cycle: float = param(
+        40.0,
+        unit="packets/cycle",
+        ge=0.1,
+        le=4096,
+        doc="packets of reductions (RED) that cross the network, whole chip",
+        source="hw/h100/micro_2026-11-24.csv: RED_add_* of 132 SMs, 35.4 (lines) to 44.8 (scattered)",
+    )
+    atomic_packets_per_cycle: float = param(
+        33.0,
+        unit="packets/cycle",
+        ge=0.1,
+        le=4096,
+        doc="packets of atomics that return a value, whole chip",
+        source="hw/h100/micro_2026-11-24.csv: ATOM_add_u32 of 132 SMs, 29.4 to 33.5",
+    )
     buffer_entries: int = param(512, ge=1, le=1 << 16, doc="packets buffered at each port", source="gpu-core G.2")
     ejection_entries: int = param(
         32, ge=1, le=1 << 16, doc="replies buffered at an SM, one consumed per cycle", source="gpu-core G.2"
@@ -251,10 +299,18 @@ class DramSpec(Spec):
         16, unit="transfers", ge=1, le=64, doc="burst of one column command", source="gpu-core G.2; JEDEC GDDR6"
     )
     scheduler_queue_entries: int = param(224, ge=1, le=1 << 16, doc="FR-FCFS queue of a channel", source="gpu-core G.1")
+    controller_latency_cycles: int = param(
+        210,
+        unit="cycles",
+        ge=0,
+        le=100_000,
+        doc="L2 slice to memory controller and back, queues empty, without the DRAM's own tRCD + CL + burst (SM clock)",
+        source="Hopper sheet 2: A40 547 - 250, less 54 ns x 1.8 GHz - see CALIBRATION.md",
+    )
     address_mapping: str = param(
-        "RoBaCoCh",
-        doc="order of row, bank, column, channel from the most significant bits down",
-        source="gpu-core G.2: R above B above C above the channel digits",
+        "RoRaBaCoBgPcCo2Ch",
+        doc="fields from the most significant bits down (docs/dram.md); the channel is hashed from the line's address",
+        source="gpu-core G.2: row above bank above column; the 4 sectors of a line in one row, (inf)",
     )
     timing_overrides: dict[str, int] = param(
         {}, unit="memory clocks", doc="named timings that replace the standard's", source="none: the standard's values"

@@ -200,6 +200,7 @@ def load_dram_for_gpu(spec: DramSpec) -> DramConfig:
             f"dram.channel_width_bits: a {spec.standard} channel has {pins} data pins, not {spec.channel_width_bits}"
         )
     tree["channels"] = spec.channels
+    tree["mapping"] = spec.address_mapping
     _set(tree, "timing.tCK_ps", 1e6 * int(tree["transfers_per_clock"]) / spec.data_rate_mtps)
     _set(tree, "controller.read_queue", spec.scheduler_queue_entries)
     for key, value in spec.timing_overrides.items():

@@ -16,11 +16,13 @@ from archsim.errors import ArchsimError, RunError
 from archsim.isa.control import format_control
 from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
+from archsim.kernels.sm_memory import CONST_SPACE
 from archsim.model.compile import entry
 from archsim.model.machine import Residency, build_chip, build_machine, parameters, residency
 from archsim.model.program import static_records
 from archsim.trace.layout import LaunchInfo
 
+PARAMETER_LINES = (CONST_SPACE >> 7, 64)  # constant bank 0, 8 KB: geometry and parameters
 CALL_SECONDS = 0.2  # time that one call into compiled code is to take: progress and Ctrl-C react at this pace
 FIRST_WINDOWS = 16
 FAR_FUTURE = 1 << 58
@@ -147,6 +149,8 @@ class Runner:
         self._timeline_samples = timeline_samples
         self._per_pc = per_pc
         self._l2: Any = None
+        self._memory: Any = None  # state of the full backend
+        self._pending_copies: list[tuple[int, int]] = []
         self._programs: dict[int, Any] = {}
 
     def run_kernel(
@@ -176,7 +180,14 @@ class Runner:
         result.compile_seconds = started - compiling
         result.memory_bytes = feed.nbytes
         self._l2 = chip.l2
+        self._memory = chip.memory
         return result
+
+    def copy_to_device(self, address: int, size_bytes: int) -> None:
+        """A host copy between kernels leaves its lines in L2 (`memory.memcpy_fills_l2`); the full backend only."""
+        if self.config.memory.backend == "full" and self.config.memory.memcpy_fills_l2 and size_bytes > 0:
+            size_bytes = min(size_bytes, self.config.l2.bytes)  # of a larger copy, the end stays
+            self._pending_copies.append((address >> 7, ((address + size_bytes - 1) >> 7) - (address >> 7) + 1))
 
     def _scoreboard(self, kernel: Any) -> bool:
         if self.config.sm.issue.dependence == "scoreboard":
@@ -194,9 +205,31 @@ class Runner:
             self._programs = {key: (kernel.program, static_records(kernel.program, kernel.mem_records, self.config))}
         return self._programs[key][1]
 
+    def _full_memory(self) -> Any:
+        """State of the full backend at the start of a kernel, or None."""
+        if self.config.memory.backend != "full":
+            return None
+        from archsim.model.memory import build_memory, flush, fresh_dram, start_kernel
+
+        if self._memory is None:
+            return build_memory(self.config)
+        if self.config.memory.flush_between_kernels:
+            flush(self._memory)
+        return start_kernel(self._memory, fresh_dram(self.config))
+
+    def _fill_l2(self, chip: lay.Chip) -> None:
+        """What the host put into L2 before the launch: copies, and the launch's own constants."""
+        copies = [] if self.config.memory.flush_between_kernels else self._pending_copies
+        self._pending_copies = []
+        copy_lines = entry("full_backend", "copy_lines")
+        for first, count in [*copies, PARAMETER_LINES]:
+            copy_lines(chip, first, count)
+
     def _chip(self, par: Any, fit: Residency) -> lay.Chip:
-        chip = build_chip(self.config, par)
-        if self._l2 is not None and not self.config.memory.flush_between_kernels:
+        chip = build_chip(self.config, par, self._full_memory())
+        if chip.memory is not None:
+            self._fill_l2(chip)
+        elif self._l2 is not None and not self.config.memory.flush_between_kernels:
             chip = chip._replace(l2=self._l2)
             chip.l2["ready"] = 0
             chip.state["stamp"] = int(chip.l2["stamp"].max()) + 1

@@ -35,12 +35,12 @@ def _order_requests(m, order):
             order[total, 0] = m.requests[s, i]["time"]
             order[total, 1] = (s << 32) | i
             total += 1
-    _sort(order, total)
+    sort_by_time(order, total)
     return total
 
 
 @jit
-def _sort(order, total):
+def sort_by_time(order, total):
     """Bottom-up merge sort by (time, key) in place, scratch in columns 2 and 3 (stable, no allocation)."""
     width = 1
     while width < total:
@@ -159,7 +159,7 @@ def _serve(m, chip, s, r):
         trip += p["l2_far_extra"]
     if kind == REQ_ATOMIC or kind == REQ_REDUCTION:
         start = max(c["atomic_free_milli"], time * 1000)
-        c["atomic_free_milli"] = start + r["ops"] * p["atomic_milli_per_op"]
+        c["atomic_free_milli"] = start + r["ops"] * p["atomic_milli_per_packet"]
         trip += c["atomic_free_milli"] // 1000 - time
         _mark_dirty(chip, p, line, sectors)
     _reply(m, chip, s, r, kind, time + trip, count)

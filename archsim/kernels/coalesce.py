@@ -224,6 +224,32 @@ def subtract(row, mask, base):
 
 
 @jit
+def atomic_packets(row, mask, i):
+    """Packets of an atomic to line ``i`` of the list: one a sector, one a lane where lanes of a sector name the same word."""
+    line = row[i]
+    total = 0
+    for sector in range(4):
+        worst = 0
+        rest = mask
+        while rest != 0:
+            lane = ctz(rest)
+            rest &= rest - 1
+            address = row[LANES_AT + lane]
+            if address >> 5 != line * 4 + sector:
+                continue
+            count = 1
+            others = mask & ((1 << lane) - 1)
+            while others != 0:
+                other = ctz(others)
+                others &= others - 1
+                if row[LANES_AT + other] == address:
+                    count += 1
+            worst = max(worst, count)
+        total += worst
+    return total
+
+
+@jit
 def same_address_lanes(row, mask):
     """Largest number of lanes that name the same word: atomics on it are carried out one after the other."""
     worst = 1

@@ -4,7 +4,8 @@ SMs see each other only through requests that take at least one window (``window
 whole window alone; then the requests of all are served in one fixed order. CTA launch happens between windows.
 """
 
-from archsim.kernels.backend import _sort, serve_window
+from archsim.kernels.backend import sort_by_time
+from archsim.kernels.beyond import next_arrival, serve
 from archsim.kernels.layout import (
     CTA_DONE,
     CTA_EMPTY,
@@ -171,7 +172,7 @@ def _replace_finished(m, chip, tr, end):
                 chip.order[count, 0] = x["done_at"]
                 chip.order[count, 1] = s
                 count += 1
-    _sort(chip.order, count)
+    sort_by_time(chip.order, count)
     for i in range(count):
         if c["queue_head"] < c["queue_tail"]:
             start = max(end, chip.order[i, 0] + p["cta_launch_latency"])
@@ -179,8 +180,9 @@ def _replace_finished(m, chip, tr, end):
 
 
 @jit
-def _soonest(m):
-    soonest = NEVER
+def _soonest(m, chip):
+    """Earliest cycle at which an SM or the memory beyond has something to do."""
+    soonest = next_arrival(chip)
     for s in range(m.par[0]["num_sms"]):
         soonest = min(soonest, m.sm[s]["next"])
     return soonest
@@ -227,10 +229,10 @@ def _run(m, chip, tr, max_cycle, max_windows):
     if c["started"] == 0:
         _first_wave(m, chip, tr)
     for _ in range(max_windows):
-        begin = max(c["now"], min(_soonest(m), max_cycle))
+        begin = max(c["now"], min(_soonest(m, chip), max_cycle))
         end = min(begin + p["window_cycles"], max_cycle)
         _run_sms(m, end, tr)
-        serve_window(m, chip)
+        serve(m, chip, end)
         _replace_finished(m, chip, tr, end)
         c["now"] = end
         if _error(m):
@@ -243,7 +245,7 @@ def _run(m, chip, tr, max_cycle, max_windows):
             return STOP_QUEUE
         if _wants(m):
             return STOP_SEGMENTS
-        if _soonest(m) == NEVER:
+        if _soonest(m, chip) == NEVER:
             return STOP_DEADLOCK
     return STOP_TIME
 

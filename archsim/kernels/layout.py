@@ -123,7 +123,7 @@ PARAM_NAMES = (
     "l1_sets l1_lines l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
     # chip
     "l2_trip l2_far_extra l2_partitions l2_sets l2_ways l2_milli_per_sector dram_trip dram_milli_per_sector "
-    "atomic_milli_per_op reply_milli_per_sector cta_launch_latency acks"
+    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency acks"
 ).split()
 PARAM = np.dtype([(name, "i8") for name in PARAM_NAMES])
 
@@ -276,6 +276,8 @@ PRT = np.dtype(
 # Kinds of requests to the chip.
 REQ_READ, REQ_WRITE, REQ_ATOMIC, REQ_REDUCTION, REQ_INST, REQ_CONST = range(6)
 
+ATOMIC_INTEGER, ATOMIC_FLOAT, ATOMIC_SWAP = range(3)
+
 REQUEST = np.dtype(
     [
         ("time", "i8"),  # cycle at which it leaves the SM
@@ -289,7 +291,8 @@ REQUEST = np.dtype(
         ),  # MSHR (REQ_READ through L1), PRT (bypass, atomics), warp (stores), sub-core (REQ_INST, REQ_CONST)
         ("bypass", "u1"),
         ("bytes", "i4"),  # payload towards L2
-        ("ops", "i4"),  # lane operations of an atomic
+        ("ops", "i4"),  # packets of an atomic: one a sector, or one a lane where lanes name the same word
+        ("what", "u1"),  # ATOMIC_*
     ],
     align=True,
 )
@@ -420,6 +423,7 @@ class Chip(NamedTuple):
     order: np.ndarray  # i8[n, 4]: scratch for ordering requests and finished CTAs
     reply_free: np.ndarray  # i8[num_sms]: thousandths of a cycle from which an SM's reply port is free
     batch_left: np.ndarray  # i8[n]: CTAs of each loaded batch that have not finished
+    memory: Any  # memory_layout.FullMemory, or None: the parametric backend
 
 
 class Trace(NamedTuple):

@@ -41,7 +41,7 @@ from archsim.kernels.layout import (
     jit,
 )
 from archsim.kernels.log import record
-from archsim.kernels.ports import send
+from archsim.kernels.ports import send, send_atomic
 from archsim.kernels.sm_operands import ports_free, write_back_at
 from archsim.kernels.wheel import schedule
 
@@ -487,9 +487,13 @@ def _store(m, s, k, ins, pc, warp, mask, space, now):
     wait = _cache_stage(m, s, lines, sectors, now)
     for i in range(lines):
         touched = row[coalesce.SECTORS_AT + i]
-        st["store_sector_hits"] += popcount(l1.write(m, s, row[i], touched, coalesce.full_sectors(row, i)))
+        full = coalesce.full_sectors(row, i)
+        st["store_sector_hits"] += popcount(l1.write(m, s, row[i], touched, full))
         m.wp[s * p["num_warps"] + warp]["stores"] += p["acks"]
-        send(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_WRITE, touched, warp, 32 * popcount(touched), 0, 0)
+        payload = 32 * popcount(touched)
+        if full == touched:
+            payload -= p["request_bytes"]  # no byte mask: a whole line takes 4 cycles of the port (measured, H100)
+        send(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_WRITE, touched, warp, payload, 0, 0)
     _finish(m, s, k, ins, pc, warp, now + 1)
 
 
@@ -516,11 +520,13 @@ def _atomic(m, s, k, ins, pc, warp, mask, now):
         l1.invalidate(m, s, row[i])
         lanes = row[coalesce.LANE_COUNT_AT + i]
         touched = row[coalesce.SECTORS_AT + i]
-        payload = lanes * ins["bytes"]
+        packets = popcount(touched)
+        if lanes > packets:
+            packets = coalesce.atomic_packets(row, mask, i)
         if returns:
-            send(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_ATOMIC, touched, prt, payload, lanes, 1)
+            send_atomic(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_ATOMIC, touched, prt, ins, packets)
         else:
             m.wp[s * p["num_warps"] + warp]["stores"] += p["acks"]
-            send(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_REDUCTION, touched, warp, payload, lanes, 1)
+            send_atomic(m, s, now + wait, row[i] * l1.LINE_BYTES, REQ_REDUCTION, touched, warp, ins, packets)
     if not returns:
         _finish(m, s, k, ins, pc, warp, now + 1)

@@ -16,7 +16,7 @@ from archsim.kernels.jitcache import cache_root, compile_entry, content_hash, se
 from archsim.kernels.slots import REGISTRY
 from archsim.model.interpret import interpreted
 
-BUILT_IN = ("schedulers", "prefetchers", "register_caches")
+BUILT_IN = ("schedulers", "prefetchers", "register_caches", "dram")
 _user_files: list[Path] = []
 
 

@@ -69,8 +69,6 @@ def residency(config: MachineConfig, launch: LaunchInfo) -> Residency:
 
 def parameters(config: MachineConfig, launch: LaunchInfo, scoreboard: bool, carveout: int, acks: bool) -> Any:
     """PARAM[1] for one launch."""
-    if config.memory.backend != "parametric":
-        raise ConfigError(f"memory.backend: {config.memory.backend!r} is not built yet; only 'parametric' runs")
     sm = config.sm
     par = np.zeros(1, lay.PARAM)
     values: dict[str, int] = {
@@ -192,7 +190,7 @@ def _chip_parameters(config: MachineConfig) -> dict[str, int]:
         "l2_milli_per_sector": max(1, round(SECTOR_BYTES * 1000 / p.l2_bytes_per_cycle)),
         "dram_trip": p.dram_latency_cycles - p.l2_latency_cycles,
         "dram_milli_per_sector": max(1, round(SECTOR_BYTES * 1000 / dram_bytes)),
-        "atomic_milli_per_op": max(1, round(1000 / (config.l2.slices * config.l2.atomics_per_slice_per_cycle))),
+        "atomic_milli_per_packet": max(1, round(1000 / config.noc.reduction_packets_per_cycle)),
         "reply_milli_per_sector": round(SECTOR_BYTES * 1000 / config.noc.sm_port_bytes_per_cycle),
         "cta_launch_latency": max(config.launch.cta_launch_latency_cycles, window),
     }
@@ -306,10 +304,11 @@ def reset_l1(m: lay.Machine) -> None:
     m.index[:, buckets + sets :] = lines - sets + np.arange(sets)
 
 
-def build_chip(config: MachineConfig, par: Any, batches: int = 64) -> lay.Chip:
-    """What the SMs share, empty and cold."""
+def build_chip(config: MachineConfig, par: Any, memory: Any = None, batches: int = 64) -> lay.Chip:
+    """What the SMs share, empty and cold. ``memory``: state of the full backend (`archsim.model.memory`), if that runs."""
     p = par[0]
-    l2 = np.zeros((int(p["l2_sets"]), int(p["l2_ways"])), lay.L2LINE)
+    shape = (int(p["l2_sets"]), int(p["l2_ways"])) if memory is None else (1, 1)
+    l2 = np.zeros(shape, lay.L2LINE)
     l2["tag"] = -1
     return lay.Chip(
         state=np.zeros(1, lay.CHIP),
@@ -317,4 +316,5 @@ def build_chip(config: MachineConfig, par: Any, batches: int = 64) -> lay.Chip:
         order=np.zeros((config.num_sms * 4096, 4), np.int64),
         reply_free=np.zeros(config.num_sms, np.int64),
         batch_left=np.zeros(batches, np.int64),
+        memory=memory,
     )

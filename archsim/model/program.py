@@ -318,6 +318,16 @@ def _arguments(row: Any, ins: Instruction, info: OpInfo, config: MachineConfig) 
         scope["SYS"] = issue.membar_sys_stall_cycles
         found = [scope[m] for m in ins.modifiers if m in scope]
         row["arg0"] = max(1, found[0] if found else issue.membar_gpu_stall_cycles)
+    elif info.kind in (MemKind.ATOMIC, MemKind.REDUCTION):
+        row["arg1"] = _atomic_class(ins)
+
+
+def _atomic_class(ins: Instruction) -> int:
+    """Kinds of atomics that the L2 slices carry out at different rates."""
+    if "CAS" in ins.opcode or "EXCH" in ins.modifiers:
+        return lay.ATOMIC_SWAP
+    floating = any(m.startswith(("F16", "F32", "F64", "BF16")) for m in ins.modifiers)
+    return lay.ATOMIC_FLOAT if floating else lay.ATOMIC_INTEGER
 
 
 def _barrier(row: Any, ins: Instruction) -> None:
