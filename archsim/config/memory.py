@@ -355,8 +355,21 @@ class LaunchSpec(Spec):
         doc="end of a CTA to the start of the next one in its place",
         source="estimate, to be measured; not below one window (two network crossings)",
     )
-    cta_per_cycle: int = param(
-        1, unit="CTAs/cycle", ge=1, le=32, doc="CTAs that one SM receives in a cycle", source="gpu-core B.6"
+    first_wave_interval_cycles: int = param(
+        1,
+        unit="cycles",
+        ge=1,
+        le=10_000,
+        doc="distance of the CTAs that one SM receives when a kernel starts",
+        source="gpu-core B.6: one a cycle",
+    )
+    ctas_per_cycle: float = param(
+        1.0,
+        unit="CTAs/cycle",
+        ge=0.001,
+        le=1024,
+        doc="CTAs that the whole chip starts in the places of finished ones",
+        source="gpu-core B.6: one a cycle and SM; H100: CALIBRATION.md",
     )
     max_cluster_size: int = param(
         1,

@@ -352,6 +352,19 @@ def _listing(program: Any) -> list[ListingLine]:
     ]
 
 
+def _copies_before_kernels(trace: Any) -> dict[int, list[tuple[int, int]]]:
+    """Host-to-device copies (address, bytes) by the kernel that follows them."""
+    copies: dict[int, list[tuple[int, int]]] = {}
+    waiting: list[tuple[int, int]] = []
+    for event in trace.events:
+        if event[0] == "kernel":
+            copies[int(event[1])] = waiting
+            waiting = []
+        elif event[0] == "memcpy_h2d":
+            waiting.append((int(event[1]), int(event[2])))
+    return copies
+
+
 def run(
     trace: Any,
     config: MachineConfig,
@@ -372,9 +385,12 @@ def run(
     runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc)
     result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)
     started = time.perf_counter()
+    copies = _copies_before_kernels(trace)
     chosen = list(range(len(trace.kernels))) if kernels is None else list(kernels)
     for position, index in enumerate(chosen):
         kernel = trace.kernels[index]
+        for address, size_bytes in copies.get(index, ()):
+            runner.copy_to_device(address, size_bytes)
         total = kernel.warp_instructions
         if kernel.launch.sample_every > 1:
             name, every = kernel.launch.name, kernel.launch.sample_every

@@ -8,7 +8,7 @@ all replies that arrive within the window after it. Requests in flight stay wher
 from archsim.kernels.backend import sort_by_time
 from archsim.kernels.dram import advance
 from archsim.kernels.dram_queue import push
-from archsim.kernels.l2 import fill_home, find, serve_slice, set_of, touch, victim_of
+from archsim.kernels.l2 import fill_home, find, serve_slice, set_of, take_forwards, touch, victim_of
 from archsim.kernels.layout import NEVER, jit
 from archsim.kernels.memory_layout import REPLY_SLOTS, SECTORS, TICK_SHIFT
 from archsim.kernels.noc import deliver, empty_outboxes, hashed, next_reply, take_requests
@@ -24,11 +24,12 @@ def serve_full(m, chip, end):
     take_requests(m, chip, f, end)
     empty_outboxes(m, f, end)
     horizon = end + p["crossing"]
-    for _ in range(2 if p["partitions"] > 1 else 1):  # once more for what slices asked of each other
-        if f.state[0]["queued"] > 0:
-            for i in range(p["slices"]):
-                if f.slice[i]["queued"] > 0:
-                    serve_slice(m, f, i, horizon)
+    if f.state[0]["forwards"] > 0:
+        take_forwards(f)
+    if f.state[0]["queued"] > 0:
+        for i in range(p["slices"]):
+            if f.slice[i]["queued"] > 0:
+                serve_slice(m, f, i, horizon)
     if f.state[0]["misses"] > 0:
         _push_misses(f, d)
     if f.state[0]["in_dram"] > 0:
@@ -132,7 +133,7 @@ def next_reply_cycle(chip):
     """A cycle up to which no window is needed: 0 while requests are under way, else one window before the next reply."""
     f = ref(chip.memory)
     c = f.state[0]
-    if c["queued"] + c["held"] + c["misses"] + c["in_dram"] > 0:
+    if c["queued"] + c["held"] + c["forwards"] + c["misses"] + c["in_dram"] > 0:
         return 0
     if c["replies"] == 0:
         return NEVER

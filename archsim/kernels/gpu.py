@@ -149,7 +149,7 @@ def _first_wave(m, chip, tr):
     for level in range(c["ctas_per_sm"]):
         for s in range(p["num_sms"]):
             if c["queue_head"] < c["queue_tail"]:
-                _place(m, chip, s, tr, c["first_start"] + level)
+                _place(m, chip, s, tr, c["first_start"] + level * p["first_wave_interval"])
 
 
 @jit
@@ -176,6 +176,8 @@ def _replace_finished(m, chip, tr, end):
     for i in range(count):
         if c["queue_head"] < c["queue_tail"]:
             start = max(end, chip.order[i, 0] + p["cta_launch_latency"])
+            c["dispatch_milli"] = max(c["dispatch_milli"], start * 1000) + p["cta_milli"]
+            start = max(start, c["dispatch_milli"] // 1000)
             _place(m, chip, chip.order[i, 1], tr, start)
 
 

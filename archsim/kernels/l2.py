@@ -8,6 +8,7 @@ drops the copies. Copies are never dirty.
 Data of a miss are handed on as soon as the DRAM engine knows when they come: ``ready`` of the line then lies ahead.
 """
 
+from archsim.kernels.backend import sort_by_time
 from archsim.kernels.bits import popcount
 from archsim.kernels.layout import (
     ATOMIC_FLOAT,
@@ -112,7 +113,7 @@ def _access_dram(f, time, access):
 def _has_room(f, line):
     """True if the queues towards DRAM take the accesses of one more miss."""
     p = f.par[0]
-    if f.state[0]["misses"] + 4 * SECTORS > f.miss.shape[0]:
+    if f.state[0]["misses"] + 4 * SECTORS > f.miss.shape[0] or f.state[0]["forwards"] == f.forward.shape[0]:
         return False
     channel, _ = hashed(p["channel_hash"], line)
     return f.in_dram[channel] < p["dram_backlog"]
@@ -140,11 +141,13 @@ def serve_slice(m, f, i, horizon):
         sectors = popcount(f.node[n]["sectors"])
         cost = p["write_milli"] if f.node[n]["kind"] == REQ_WRITE else p["read_milli"]
         following = f.node[n]["next"]
+        far = f.node[n]["far"] + 0
         if not _serve(m, f, i, n, start):
             f.queue[i, k]["stalled"] = 1
             f.node[n]["time"] = max(f.node[n]["time"], horizon)
             continue
-        x["free"] = max(x["free"], start * 1000) + sectors * cost
+        if f.node[n]["far"] == far:  # what only passes through does not use the slice's array
+            x["free"] = max(x["free"], start * 1000) + sectors * cost
         _leave_queue(f, i, k, following)
 
 
@@ -184,10 +187,33 @@ def _pass_on(f, home, n, start):
     if f.queue[home, 1]["count"] >= f.par[0]["slice_queue"]:
         return False
     r = f.node[n]
-    r["time"] = start + f.par[0]["far_there"]
+    if f.state[0]["forwards"] == f.forward.shape[0]:
+        return False
     r["far"] = 1
-    enqueue(f, home, 1, n)
+    _list_forward(f, n, start + f.par[0]["far_there"])
     return True
+
+
+@jit
+def _list_forward(f, n, time):
+    """Node ``n`` reaches the home slice of its line at ``time``."""
+    c = f.state[0]
+    f.node[n]["time"] = time
+    f.forward[c["forwards"], 0] = time
+    f.forward[c["forwards"], 1] = n
+    c["forwards"] += 1
+
+
+@jit
+def take_forwards(f):
+    """Put what slices asked of each other in the last window into queues, in order of time."""
+    c = f.state[0]
+    sort_by_time(f.forward, c["forwards"])
+    for i in range(c["forwards"]):
+        n = f.forward[i, 1]
+        home, _ = hashed(f.par[0]["slice_hash"], f.node[n]["line"])
+        enqueue(f, home, 1, n)
+    c["forwards"] = 0
 
 
 @jit
@@ -234,7 +260,7 @@ def _read(m, f, i, n, start, home, upper):
             f.slice[i]["mshrs"][1 if copy else 0] += 1
         x["pending"] = pending | missing
         if copy:
-            _forward(f, home, n, place, missing, start)
+            _forward(f, n, place, missing, start)
         else:
             m.stats[r["sm"]]["dram_read_bytes"] += popcount(missing) * SECTOR_BYTES
             for k in range(SECTORS):
@@ -244,18 +270,17 @@ def _read(m, f, i, n, start, home, upper):
 
 
 @jit
-def _forward(f, home, n, place, sectors, start):
+def _forward(f, n, place, sectors, start):
     """Ask the home slice for sectors of a copy."""
     w = new_node(f)
     x = f.node[w]
-    x["time"] = start + f.par[0]["far_there"]
     x["line"] = f.node[n]["line"]
     x["kind"] = KIND_FORWARD
     x["sectors"] = sectors
     x["sm"] = f.node[n]["sm"]
     x["place"] = place
     x["far"] = 0
-    enqueue(f, home, 1, w)
+    _list_forward(f, w, start + f.par[0]["far_there"])
 
 
 @jit

@@ -123,7 +123,7 @@ PARAM_NAMES = (
     "l1_sets l1_lines l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
     # chip
     "l2_trip l2_far_extra l2_partitions l2_sets l2_ways l2_milli_per_sector dram_trip dram_milli_per_sector "
-    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency acks"
+    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli acks"
 ).split()
 PARAM = np.dtype([(name, "i8") for name in PARAM_NAMES])
 
@@ -350,6 +350,7 @@ CHIP = np.dtype(
         ("ctas_left", "i8"),  # CTAs of the kernel not yet queued
         ("running", "i8"),
         ("started", "i8"),  # the first wave is placed
+        ("dispatch_milli", "i8"),  # thousandths of a cycle from which the chip starts another CTA
         ("first_start", "i8"),  # cycle at which the first wave starts
         ("last_done", "i8"),
         ("low_water", "i8"),  # CTAs in the queue below which it is refilled

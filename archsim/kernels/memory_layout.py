@@ -40,6 +40,7 @@ STATE_DT = np.dtype(
         ("free_nodes", "i8"),
         ("queued", "i8"),  # nodes in slice queues
         ("held", "i8"),  # requests left in outboxes because they leave their SM later
+        ("forwards", "i8"),  # requests between slices not yet in the queue of the slice that they go to
         ("misses", "i8"),  # DRAM accesses not yet handed to a channel
         ("in_dram", "i8"),
         ("replies", "i8"),  # nodes in the wheel
@@ -110,6 +111,7 @@ class FullMemory(NamedTuple):
     wheel: np.ndarray  # i8[REPLY_SLOTS, 2]: first and last reply that arrives at its SM in that cycle
     in_network: np.ndarray  # i8[num_sms]: requests sent and not yet taken by a slice
     miss: np.ndarray  # i8[n, 4]: (time, access) and scratch for sorting
+    forward: np.ndarray  # i8[n, 4]: (time, node) of requests between slices, and scratch for sorting
     in_dram: np.ndarray  # i8[channels]: accesses under way
     parts: np.ndarray  # PART_DT[n]
     dram: Any  # archsim.kernels.dram_layout.Dram

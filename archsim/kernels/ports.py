@@ -40,7 +40,18 @@ def send_atomic(m, s, time, line, kind, sectors, tag, ins, packets):
     to 1.15 cycles a lane on scattered or equal addresses.
     """
     n = m.sm[s]["requests"]
-    send(m, s, time, line, kind, sectors, tag, m.par[0]["sm_port_bytes"] * packets - m.par[0]["request_bytes"], packets, 1)
+    send(
+        m,
+        s,
+        time,
+        line,
+        kind,
+        sectors,
+        tag,
+        m.par[0]["sm_port_bytes"] * packets - m.par[0]["request_bytes"],
+        packets,
+        1,
+    )
     if n < m.requests.shape[1]:
         r = m.requests[s, n]
         r["what"] = ins["arg1"]

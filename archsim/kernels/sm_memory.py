@@ -410,8 +410,20 @@ def _global_lines(m, s, ins, warp, mask, space):
 
 
 @jit
+def _load_stage(m, s, waves, lines, now):
+    """A load passes through the L1D array: a wavefront a cycle, or tag look-ups where lines are scattered.
+
+    The array has the 32 banks of shared memory, conflicts cost the same (measured, H100: LDG_L1_* of all strides and widths).
+    Returns the cycles waited.
+    """
+    quarters = max(4 * waves, 4 + m.par[0]["tag_quarters"] * (lines - 1))
+    m.stats[s]["l1_wavefronts"] += (quarters + 3) >> 2
+    return _data_stage(m, s, quarters, now)
+
+
+@jit
 def _cache_stage(m, s, lines, sectors, now):
-    """Pass through the L1D array: bytes moved, or tag look-ups when lines are scattered. Returns the cycles waited."""
+    """A store or atomic passes through the L1D array: bytes moved, or tag look-ups. Returns the cycles waited."""
     p = m.par[0]
     quarters = max(128 * sectors // p["data_bytes_per_cycle"], 4 + p["tag_quarters"] * (lines - 1))
     m.stats[s]["l1_wavefronts"] += (quarters + 3) >> 2
@@ -427,8 +439,10 @@ def _load(m, s, k, ins, pc, warp, mask, space, now):
     lines = _global_lines(m, s, ins, warp, mask, space)
     sectors = coalesce.count_sectors(row, lines)
     _count_load(st, ins, space, sectors)
-    wait = _cache_stage(m, s, lines, sectors, now)
-    extra = ins["latency"] - p["accept_base"]
+    waves = coalesce.shared_wavefronts(row, mask, ins["bytes"] + 0)
+    conflict = (waves - coalesce.ideal_wavefronts(mask, ins["bytes"] + 0)) * p["shared_conflict"]
+    wait = _load_stage(m, s, waves, lines, now)
+    extra = ins["latency"] - p["accept_base"] + conflict
     prt = _new_prt(m, s, warp, pc, extra)
     bypass = ins["flags"] & F_BYPASS_L1 != 0
     hits = 0

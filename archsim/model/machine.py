@@ -192,6 +192,8 @@ def _chip_parameters(config: MachineConfig) -> dict[str, int]:
         "dram_milli_per_sector": max(1, round(SECTOR_BYTES * 1000 / dram_bytes)),
         "atomic_milli_per_packet": max(1, round(1000 / config.noc.reduction_packets_per_cycle)),
         "reply_milli_per_sector": round(SECTOR_BYTES * 1000 / config.noc.sm_port_bytes_per_cycle),
+        "first_wave_interval": config.launch.first_wave_interval_cycles,
+        "cta_milli": max(1, round(1000 / config.launch.ctas_per_cycle)),
         "cta_launch_latency": max(config.launch.cta_launch_latency_cycles, window),
     }
 
@@ -305,7 +307,7 @@ def reset_l1(m: lay.Machine) -> None:
 
 
 def build_chip(config: MachineConfig, par: Any, memory: Any = None, batches: int = 64) -> lay.Chip:
-    """What the SMs share, empty and cold. ``memory``: state of the full backend (`archsim.model.memory`), if that runs."""
+    """What the SMs share, empty and cold. ``memory``: state of the full backend (`model.memory`), if that runs."""
     p = par[0]
     shape = (int(p["l2_sets"]), int(p["l2_ways"])) if memory is None else (1, 1)
     l2 = np.zeros(shape, lay.L2LINE)

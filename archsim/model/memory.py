@@ -20,7 +20,19 @@ NODES = 1 << 18  # requests in flight on the chip; a run stops with an error, ne
 LISTED_MISSES = 1 << 16
 ADDRESS_BITS = 48  # of a line's number within a slice or channel, as far as hashes look
 # Irreducible polynomials over GF(2) by degree (x^n + ... + 1), Rau 1991.
-POLYNOMIALS = (0b1, 0b11, 0b111, 0b1011, 0b10011, 0b100101, 0b1000011, 0b10000011, 0b100011101, 0b1000010001, 0b10000001001)
+POLYNOMIALS = (
+    0b1,
+    0b11,
+    0b111,
+    0b1011,
+    0b10011,
+    0b100101,
+    0b1000011,
+    0b10000011,
+    0b100011101,
+    0b1000010001,
+    0b10000001001,
+)
 
 
 def build_memory(config: MachineConfig) -> lay.FullMemory:
@@ -43,6 +55,7 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
         wheel=np.zeros((lay.REPLY_SLOTS, 2), np.int64),
         in_network=np.zeros(config.num_sms, np.int64),
         miss=np.zeros((LISTED_MISSES, 4), np.int64),
+        forward=np.zeros((LISTED_MISSES, 4), np.int64),
         in_dram=np.zeros(config.dram.channels, np.int64),
         parts=_parts(dram),
         dram=state,
@@ -105,7 +118,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
     organization = dram.config.organization
     if dram.config.burst_bytes != SECTOR_BYTES:
         raise ConfigError(
-            f"dram.standard: a burst of {dram.config.name} has {dram.config.burst_bytes} bytes, a sector has {SECTOR_BYTES}"
+            f"dram.standard: a burst of {dram.config.name} has {dram.config.burst_bytes} bytes, an L2 sector {SECTOR_BYTES}"
         )
     par = np.zeros(1, lay.PAR_DT)
     ticks = 1e6 / config.clock_mhz / float(dram.config.timing["tCK_ps"]) * dram.config.ticks_per_clock
@@ -152,7 +165,8 @@ def _hash(ways: int, kind: str) -> np.void:
     bits = (ways & -ways).bit_length() - 1
     h["ways"], h["odd"], h["bits"], h["rotate"] = ways, ways >> bits, bits, int(kind == "ipoly" and ways >> bits > 1)
     if bits >= len(POLYNOMIALS):
-        raise ConfigError(f"l2.slices, dram.channels: {ways} is a multiple of {1 << bits}; at most {1 << len(POLYNOMIALS) - 1}")
+        most = 1 << len(POLYNOMIALS) - 1
+        raise ConfigError(f"l2.slices, dram.channels: {ways} is a multiple of {1 << bits}; at most {most}")
     if kind == "ipoly":
         remainder = 1
         for n in range(ADDRESS_BITS + bits):
@@ -176,11 +190,15 @@ def _parts(dram: CompiledDram) -> np.ndarray:
     shift = 0
     inside = [part for part in mapping.parts if part[0] != "channel"]
     if mapping.parts[0][0] != "channel":
-        raise ConfigError(f"dram.address_mapping: {config.mapping!r}: the channel comes last, it is hashed from the line")
+        raise ConfigError(
+            f"dram.address_mapping: {config.mapping!r}: the channel comes last, it is hashed from the line"
+        )
     for i, (name, size, weight) in enumerate(inside):
         last = i == len(inside) - 1
         if size & (size - 1) and not last:
-            raise ConfigError(f"dram.address_mapping: {config.mapping!r}: {size} values of {name} are not a power of two")
+            raise ConfigError(
+                f"dram.address_mapping: {config.mapping!r}: {size} values of {name} are not a power of two"
+            )
         bits = size.bit_length() - 1 if not last else 62 - shift  # addresses beyond the capacity name further rows
         target = {"row": 1, "column": 2}.get(name, 0)
         rows.append((shift, (1 << bits) - 1, target, weight * weights.get(name, 1)))
