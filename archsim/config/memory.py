@@ -252,6 +252,14 @@ class NocSpec(Spec):
         doc="request and write-data throughput out of one SM",
         source="gpu-core G.2: one packet of 32 data bytes per cycle",
     )
+    write_sectors_per_cycle: float = param(
+        70.0,
+        unit="sectors/cycle",
+        ge=0.1,
+        le=4096,
+        doc="written sectors that cross the network, whole chip",
+        source="hw/h100/micro_2026-11-24.csv: L2_write_128b_u4, L2_write_32b_u4 2,240 B/clk",
+    )
     reduction_packets_per_cycle: float = param(
         40.0,
         unit="packets/cycle",

@@ -240,7 +240,9 @@ def _run(m, chip, tr, max_cycle, max_windows):
         if _error(m):
             return STOP_ERROR
         if c["running"] == 0 and c["queue_head"] == c["queue_tail"] and c["ctas_left"] == 0:
-            return STOP_DONE
+            if next_arrival(chip) == NEVER:
+                return STOP_DONE
+            continue  # stores are still on their way to L2
         if end >= max_cycle:
             return STOP_LIMIT
         if c["ctas_left"] > 0 and c["queue_tail"] - c["queue_head"] < c["low_water"]:

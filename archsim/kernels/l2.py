@@ -17,6 +17,7 @@ from archsim.kernels.layout import (
     REQ_ATOMIC,
     REQ_CONST,
     REQ_INST,
+    REQ_READ,
     REQ_REDUCTION,
     REQ_WRITE,
     jit,
@@ -147,7 +148,7 @@ def serve_slice(m, f, i, horizon):
             f.node[n]["time"] = max(f.node[n]["time"], horizon)
             continue
         if f.node[n]["far"] == far:  # what only passes through does not use the slice's array
-            x["free"] = max(x["free"], start * 1000) + sectors * cost
+            x["free"] = max(x["free"], best * 1000) + sectors * cost
         _leave_queue(f, i, k, following)
 
 
@@ -276,6 +277,7 @@ def _forward(f, n, place, sectors, start):
     x = f.node[w]
     x["line"] = f.node[n]["line"]
     x["kind"] = KIND_FORWARD
+    x["what"] = f.node[n]["kind"]
     x["sectors"] = sectors
     x["sm"] = f.node[n]["sm"]
     x["place"] = place
@@ -330,7 +332,8 @@ def _count(m, f, r, hits, copy):
     st = m.stats[r["sm"]]
     kind = r["kind"]
     if kind == KIND_FORWARD:
-        st["l2_read_hits"] += popcount(hits)
+        if r["what"] == REQ_READ:
+            st["l2_read_hits"] += popcount(hits)
     elif kind == REQ_ATOMIC or kind == REQ_REDUCTION:
         st["l2_atomic_sectors"] += popcount(r["sectors"])
     elif kind == REQ_INST:

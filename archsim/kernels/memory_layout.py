@@ -27,7 +27,7 @@ HASH_DT = np.dtype(
 PAR_NAMES = (
     "slices partitions slices_per_partition sets ways "
     "crossing hit_latency far_there far_back mshrs read_milli write_milli "
-    "atomic_milli same_word_milli float_milli swap_milli reduction_packet_milli atomic_packet_milli "
+    "atomic_milli same_word_milli float_milli swap_milli write_packet_milli reduction_packet_milli atomic_packet_milli "
     "dram_there dram_back channels dram_backlog ticks_numerator in_network slice_queue bank_xor"
 ).split()
 PAR_DT = np.dtype([(name, "i8") for name in PAR_NAMES] + [("slice_hash", HASH_DT), ("channel_hash", HASH_DT)])
@@ -45,7 +45,7 @@ STATE_DT = np.dtype(
         ("in_dram", "i8"),
         ("replies", "i8"),  # nodes in the wheel
         ("delivered", "i8"),  # cycle up to which replies were handed to the SMs
-        ("atomic_free", "i8"),  # thousandths of a cycle from which the network takes another atomic packet
+        ("crossbar_free", "i8"),  # thousandths of a cycle from which the crossbar takes another write or atomic
     ]
 )
 

@@ -135,17 +135,20 @@ def _enter(m, f, s, r):
 
 @jit
 def _through_crossbar(f, r):
-    """Cycle from which a request crosses: packets of atomics share a limited number of places a cycle."""
+    """Cycle from which a request crosses: written sectors and packets of atomics share the crossbar's places."""
     p = f.par[0]
     c = f.state[0]
     if r["kind"] == REQ_ATOMIC:
         cost = p["atomic_packet_milli"]
     elif r["kind"] == REQ_REDUCTION:
         cost = p["reduction_packet_milli"]
+    elif r["kind"] == REQ_WRITE:
+        cost = p["write_packet_milli"]
     else:
         return r["time"]
-    free = max(c["atomic_free"], r["time"] * 1000) + r["ops"] * cost
-    c["atomic_free"] = free
+    packets = popcount(r["sectors"]) if r["kind"] == REQ_WRITE else r["ops"]
+    free = max(c["crossbar_free"], r["time"] * 1000) + packets * cost
+    c["crossbar_free"] = free
     return max(r["time"], free // 1000)
 
 

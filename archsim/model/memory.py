@@ -139,6 +139,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
         "same_word_milli": _milli(l2.atomic_same_word_cycles),
         "float_milli": _milli(l2.atomic_float_same_word_cycles),
         "swap_milli": _milli(2 * l2.atomic_swap_cycles),
+        "write_packet_milli": _milli(1 / noc.write_sectors_per_cycle),
         "reduction_packet_milli": _milli(1 / noc.reduction_packets_per_cycle),
         "atomic_packet_milli": _milli(1 / noc.atomic_packets_per_cycle),
         "dram_there": config.dram.controller_latency_cycles // 2,
