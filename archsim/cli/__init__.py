@@ -18,7 +18,8 @@ from pathlib import Path
 from archsim.errors import ArchsimError
 
 _ORDER = (
-    "run", "report", "sweep", "optimize", "sensitivity", "trace", "capture", "pim", "validate", "compare", "config", "describe", "warmup",
+    "run", "report", "sweep", "optimize", "sensitivity", "plot", "trace", "capture", "pim", "validate", "compare",
+    "config", "describe", "warmup",
 )  # fmt: skip
 _USAGE_ERROR = 2
 _INTERRUPTED = 130

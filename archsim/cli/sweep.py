@@ -27,9 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep; 0 well (failed rows included), 2 bad input, 130 interrupted."""
-    from archsim.engine.sweep import run_study
+    from archsim.engine.sweep import load_table, run_study
+    from archsim.view.study_plots import draw, specs_of
 
     study = study_from(args, sample=args.sample, seed=args.seed)
+    plots = specs_of(study.plots)
     if args.dry_run:
         return _dry_run(study)
     executor = executor_from(args)
@@ -45,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if not args.quiet:
         _print(result)
+    for spec in plots:
+        picture = draw(load_table(result.table), spec, result.folder / spec.filename)
+        if not args.quiet:
+            print(f"picture: {picture}")
     return 0
 
 

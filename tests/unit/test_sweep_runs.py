@@ -37,7 +37,7 @@ COLUMNS = ["point", "trace", "config", "status", "error", "sm.prefetcher.size", 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A study file, and an empty result cache (compiled code stays where it is)."""
-    monkeypatch.setattr("archsim.engine.sweep.cache.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("ARCHSIM_RESULT_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
     return path
@@ -216,14 +216,8 @@ COMMAND = [sys.executable, "-m", "archsim.cli", "sweep"]
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """Its own result cache, this session's compiled code."""
-    from archsim.kernels.jitcache import cache_root
-
-    cache.mkdir(exist_ok=True)
-    if not (cache / "numba").exists():
-        cache_root().mkdir(parents=True, exist_ok=True)
-        (cache / "numba").symlink_to(cache_root())
-    return os.environ | {"ARCHSIM_CACHE": str(cache)}
+    """A result cache of its own, everybody's compiled code."""
+    return os.environ | {"ARCHSIM_RESULT_CACHE": str(cache)}
 
 
 def finished(folder: Path) -> int:

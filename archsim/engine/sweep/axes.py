@@ -27,7 +27,10 @@ class AxisValue:
 
 @dataclass(frozen=True)
 class Axis:
-    """``values``: positions in order. ``bounds``: (from, to) of a range, within which sampling may take any value."""
+    """``values``: positions in order. ``bounds``: (from, to) of a range within which sampling may take any value.
+
+    A geometric range (``factor``) has no bounds: sampling takes its listed values.
+    """
 
     name: str
     origin: Origin
@@ -39,7 +42,7 @@ class Axis:
     parameters: tuple[str, ...] = field(default=())
 
     def at(self, share: float) -> AxisValue:
-        """Position at ``share`` of the way (0 to 1): of the range if it is one, else of the list of values."""
+        """Position at ``share`` of the way (0 to 1): of the range if it is one, else of the list (equal shares)."""
         if self.bounds is None:
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
         low, high = self.bounds
@@ -194,8 +197,8 @@ def _range(name: str, node: Marked, given: dict[str, Any]) -> Axis:
     if not numbers:
         raise ConfigError(f"{where}: has no values")
     values = tuple(AxisValue(n, {name: n}, node.origin) for n in numbers)
-    step = float(given.get("step", 0))
-    return Axis(name, node.origin, values, (float(low), float(high)), log, integer, step, (name,))
+    bounds = None if "factor" in given else (float(low), float(high))  # powers are meant as such, also by sampling
+    return Axis(name, node.origin, values, bounds, log, integer, float(given.get("step", 0)), (name,))
 
 
 def _numbers(where: str, low: float, high: float, given: dict[str, Any], log: bool) -> list[float]:

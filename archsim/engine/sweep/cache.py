@@ -44,7 +44,9 @@ def code_version(plugins: tuple[str, ...] = ()) -> str:
 
 
 def cache_folder() -> Path:
-    """$ARCHSIM_CACHE/results, else in the user's cache folder."""
+    """$ARCHSIM_RESULT_CACHE, else $ARCHSIM_CACHE/results, else in the user's cache folder."""
+    if "ARCHSIM_RESULT_CACHE" in os.environ:
+        return Path(os.environ["ARCHSIM_RESULT_CACHE"])
     if "ARCHSIM_CACHE" in os.environ:
         return Path(os.environ["ARCHSIM_CACHE"]) / "results"
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "archsim" / "results"

@@ -198,8 +198,8 @@ def make_plan(study: Study, *, force: bool = False, folder: Path | None = None) 
     names = [axis.name for axis in study.axes] or list(dict.fromkeys(n for p in study.points or () for n in p))
     if not names:
         raise ConfigError(f"{study.origin}: an empty grid: the study has neither axes: nor points:")
-    _check_options(study, kind)
-    traces = [space.target.inspect(path, name, study.options, origin) for name, path, origin in _located(paths)]
+    check_options(study, kind)
+    traces = [space.target.inspect(path, name, study.options, origin) for name, path, origin in located(paths)]
     plan = Plan(study, space.target, traces, [], [], {}, axes=names)
     for values in _candidates(study, space, plan):
         _add_point(plan, space, values)
@@ -249,7 +249,8 @@ class TaskFactory:
         )
 
 
-def _check_options(study: Study, kind: str) -> None:
+def check_options(study: Study, kind: str) -> None:
+    """ConfigError for keys that do not apply to a kind of run."""
     if study.plugins and kind != "gpu":
         raise ConfigError(f"{study.plugins[0][1]}: plugins: do not apply to {kind} traces")
 
@@ -357,7 +358,7 @@ def find_traces(study: Study) -> tuple[str, list[tuple[str, Path, Origin]]]:
     return next(iter(kinds)), found
 
 
-def _located(paths: list[tuple[str, Path, Origin]]) -> list[tuple[str, Path, Origin]]:
+def located(paths: list[tuple[str, Path, Origin]]) -> list[tuple[str, Path, Origin]]:
     """Names made unique: files of the same name in different folders keep their path."""
     names = [name for name, _, _ in paths]
     return [(name if names.count(name) == 1 else str(path), path, origin) for name, path, origin in paths]

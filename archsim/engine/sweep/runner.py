@@ -144,7 +144,7 @@ def run_study(
     progress = Progress(len(plan.tasks))
     with closing(recorder):
         try:
-            with _Lazy(executor) as lazy:
+            with Lazy(executor) as lazy:
                 for _ in recorder.run(plan.tasks.values(), lazy, progress, report):
                     pass
         except BaseException:
@@ -159,14 +159,14 @@ def run_study(
     )
 
 
-class _Lazy:
+class Lazy:
     """Enters an executor when the first task comes: a study that is all in the cache starts no process."""
 
     def __init__(self, inner: Executor) -> None:
         self._inner = inner
         self._entered = False
 
-    def __enter__(self) -> _Lazy:
+    def __enter__(self) -> Lazy:
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -98,6 +98,10 @@ class Target:
         """Write a run folder."""
         raise NotImplementedError
 
+    def form(self, config: Any) -> str:
+        """Names the compiled code that a configuration needs: what compiles anew if it differs."""
+        return self.kind
+
 
 class GpuTarget(Target):
     """SASS traces on GPU configurations."""
@@ -177,6 +181,11 @@ class GpuTarget(Target):
         kernels = [launch_stats(kernel, config) for kernel in result.kernels]
         note = "" if result.complete else "; ".join(n for n in result.notes if n.startswith("partial"))
         return RunOutcome(total_stats(result.kernels, config), kernels, result.complete, note, result)
+
+    def form(self, config: Any) -> str:
+        from archsim.engine.result_folder import plugin_names
+
+        return "-".join([self.kind, config.memory.backend, *plugin_names(config).values()])
 
     def save(self, outcome: RunOutcome, folder: Path) -> None:
         from archsim.engine.result_folder import save_run

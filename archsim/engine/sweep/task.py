@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from archsim.engine.sweep import cache
+from archsim.engine.sweep import cache, compiling
 from archsim.engine.sweep.plan import Task
 from archsim.engine.sweep.targets import describe_failure, target
 from archsim.errors import RunError
@@ -40,7 +40,8 @@ def run_task(task: Task) -> Record:
 
 def _simulate(task: Task) -> Record:
     kind = target(task.kind)
-    outcome = kind.run(task.trace, task.config, task.options, task.plugins)
+    with compiling.turn(kind.form(task.config)):
+        outcome = kind.run(task.trace, task.config, task.options, task.plugins)
     if task.folder is not None:
         folder = Path(task.folder)
         try:
