@@ -40,7 +40,7 @@ setup(
         "archsim.emulator": C_SOURCES,
         "archsim.trace": ["*.pyx"],
         "archsim.view": ["assets/*"],
-        "archsim._data.configs": ["**/*.yaml"],
+        "archsim._data.configs": ["**/*.yaml", "**/*.txt"],
         "archsim._data.traces": ["**/*.h5", "**/*.md"],
     },
     include_package_data=False,  # what is installed is listed above, not whatever the sdist carries

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ from archsim.engine.sweep.axes import Axis, AxisValue, plain
 from archsim.engine.sweep.explore import Evaluated, Explorer
 from archsim.engine.sweep.expressions import Expression, parse_expression
 from archsim.engine.sweep.extras import need
+from archsim.engine.sweep.journal import Journal
 from archsim.engine.sweep.pool import Executor
 from archsim.engine.sweep.runner import Report
 from archsim.engine.sweep.study import Study
 from archsim.engine.sweep.table import write_table
 from archsim.errors import ConfigError, RunError
 
-STORAGE = "optuna.journal"
+STORAGE = "trials.jsonl"
 TRIALS = "trials.parquet"
 SAMPLERS = ("tpe", "nsga2", "random")
 BATCH = 8  # trials proposed together: fixed, so that a search does not depend on the number of workers
-_REFUSED_IN_A_ROW = 2000  # proposals that break constraints, before the search gives up
+_REFUSED_IN_A_ROW = 300  # proposals that break constraints, before the search gives up
 
 COMBINE: dict[str, Callable[[Sequence[float]], float]] = {
     "geomean": lambda v: math.exp(sum(map(math.log, v)) / len(v)) if min(v) > 0 else math.nan,
@@ -151,8 +153,7 @@ def optimize(
         RunError: the folder cannot be written, or no point within the constraints can be found.
     """
     place = Path(folder)
-    with Explorer(study, place, executor, report=report) as explorer:
-        search = _Search(explorer, goal)
+    with Explorer(study, place, executor, report=report) as explorer, closing(_Search(explorer, goal)) as search:
         search.run()
         result = search.result(Path(folder))
     _write_trials(result, [axis.name for axis in study.axes], {"name": study.name, "seed": goal.seed})
@@ -168,27 +169,36 @@ class _Search:
         self._axes = explorer.study.axes
         self._refused = self._failed = 0
         self._error = ""
+        self._search = self._identity()
+        self._journal = Journal(explorer.folder, STORAGE)
+        self._batches = 0
+        self._spaces = {axis.name: _distribution(self._optuna, axis) for axis in self._axes}
         self._study = self._open()
 
     def _open(self) -> Any:
-        """The Optuna study in the folder; trials that a kill left running are proposed again."""
+        """An Optuna study with the trials of earlier calls, read from the folder's own journal.
+
+        Optuna's storages write many times a trial; here a batch is one durable line, and a kill leaves no trial
+        half-told: what was proposed but not finished is proposed anew (its runs are in the sweep's journal).
+        """
         optuna = self._optuna
-        backend = optuna.storages.journal.JournalFileBackend(str(self._explorer.folder / STORAGE))
-        try:
-            study = optuna.create_study(
-                storage=optuna.storages.JournalStorage(backend),
-                study_name=self._identity(),
-                directions=["maximize" if o.maximize else "minimize" for o in self._goal.objectives],
-                load_if_exists=True,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{self._explorer.folder / STORAGE}: cannot be used: {error}") from None
-        running = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.RUNNING]
-        for trial in running:
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            if trial.params:
-                study.enqueue_trial(trial.params)
-        study.sampler = self._sampler(len(study.get_trials(deepcopy=False)))
+        study = optuna.create_study(
+            directions=["maximize" if o.maximize else "minimize" for o in self._goal.objectives]
+        )
+        for record in self._journal.records.values():
+            if record["search"] != self._search:
+                continue
+            self._batches += 1
+            for trial in record["trials"]:
+                study.add_trial(
+                    optuna.trial.create_trial(
+                        params=trial["params"],
+                        distributions=self._spaces,
+                        values=trial["values"],
+                        user_attrs=trial["attrs"],
+                    )
+                )
+        study.sampler = self._sampler(self._batches)
         return study
 
     def _identity(self) -> str:
@@ -226,9 +236,21 @@ class _Search:
             evaluated = self._explorer.evaluate([(values, config) for _, values, config in batch])
             for (trial, _, _), item in zip(batch, evaluated, strict=True):
                 self._tell(trial, item)
+            self._keep([trial.number for trial, _, _ in batch])
             left = self._goal.trials - len(self._complete())
             if self._failed >= self._goal.trials and not self._complete():
                 raise RunError(f"every trial fails, last: {self._error}")
+
+    def _keep(self, numbers: list[int]) -> None:
+        """The finished trials of a batch, durably."""
+        finished = [trial for trial in self._complete() if trial.number in numbers]
+        rows = [{"params": t.params, "values": t.values, "attrs": t.user_attrs} for t in finished]
+        self._journal.append({"key": f"{self._search}/{self._batches}", "search": self._search, "trials": rows})
+        self._batches += 1
+
+    def close(self) -> None:
+        """Give up the journal."""
+        self._journal.close()
 
     def _complete(self) -> list[Any]:
         states = (self._optuna.trial.TrialState.COMPLETE,)
@@ -237,8 +259,8 @@ class _Search:
     def _propose(self) -> tuple[Any, dict[str, AxisValue], Any]:
         """A trial within the constraints; others are told to the sampler as failed."""
         for _ in range(_REFUSED_IN_A_ROW):
-            trial = self._study.ask()
-            values = {axis.name: _suggest(trial, axis) for axis in self._axes}
+            trial = self._study.ask(self._spaces)
+            values = {axis.name: _chosen(axis, trial.params[axis.name]) for axis in self._axes}
             config = self._explorer.feasible(values)
             if config is not None:
                 return trial, values, config
@@ -280,20 +302,26 @@ class _Search:
         return SearchResult(folder, self._goal.objectives, trials, self._refused, self._failed, self._error)
 
 
-def _suggest(trial: Any, axis: Axis) -> AxisValue:
+def _distribution(optuna: Any, axis: Axis) -> Any:
+    """What Optuna is to know of an axis. Listed values are places in the list; those of numbers are ordered."""
+    kinds = optuna.distributions
     if axis.bounds is not None:
         low, high = axis.bounds
         if axis.integer:
-            step = int(axis.step) or 1
-            top = int(low) + (int(high) - int(low)) // step * step
-            value = trial.suggest_int(axis.name, int(low), top, step=1 if axis.log else step, log=axis.log)
-        else:
-            value = trial.suggest_float(axis.name, low, high, step=axis.step or None, log=axis.log)
-        return AxisValue(value, {axis.name: value}, axis.origin)
+            step = 1 if axis.log else int(axis.step) or 1
+            return kinds.IntDistribution(int(low), int(low) + (int(high) - int(low)) // step * step, axis.log, step)
+        return kinds.FloatDistribution(low, high, axis.log, axis.step or None)
     labels = [value.label for value in axis.values]
     if all(isinstance(label, int | float) and not isinstance(label, bool) for label in labels):
-        return axis.values[trial.suggest_int(axis.name, 0, len(labels) - 1)]  # ordered: neighbours are alike
-    return axis.values[trial.suggest_categorical(axis.name, list(range(len(labels))))]
+        return kinds.IntDistribution(0, len(labels) - 1)
+    return kinds.CategoricalDistribution(list(range(len(labels))))
+
+
+def _chosen(axis: Axis, value: Any) -> AxisValue:
+    """The position of an axis that a parameter of Optuna stands for."""
+    if axis.bounds is None:
+        return axis.values[value]
+    return AxisValue(value, {axis.name: value}, axis.origin)
 
 
 def pareto(points: Sequence[Sequence[float]]) -> list[bool]:

@@ -130,6 +130,8 @@ def _need_column(table: SweepTable, name: str) -> None:
 
 def geomean(values: Sequence[float]) -> float:
     """Geometric mean; arithmetic where a value is not positive."""
+    if len(values) == 1:
+        return values[0]
     if min(values) <= 0:
         return sum(values) / len(values)
     return math.exp(sum(map(math.log, values)) / len(values))

@@ -138,7 +138,7 @@ BAD = [
     ("constraint types", GOOD.replace("<= 128", "<= sm.rfc"), r":7: constraint.*not supported between"),
     ("missing trace", GOOD.replace("[saxpy_sm86]", "\n  - saxpy_sm86\n  - saxpi_sm86"), r":4: traces: .*saxpy_sm86"),
     ("empty glob", GOOD.replace("[saxpy_sm86]", "['no_such*']"), r":2: traces: nothing matches 'no_such\*'"),
-    ("no traces", GOOD.replace("traces: [saxpy_sm86]", "kernel: saxpy"), r":1: the study has no traces"),
+    ("no traces", GOOD.replace("traces: [saxpy_sm86]", "kernel: saxpy"), r":1: the study has neither traces"),
     ("no kernel", GOOD + "kernel: nothing\n", r"no launch is chosen"),
     ("unknown base", GOOD.replace("rtx_a6000", "rtx_a600"), r":1: no configuration 'rtx_a600'.*rtx_a6000"),
     ("unknown set", GOOD + "set:\n  sm.warps: 3\n", r":9: unknown key 'sm.warps'"),
@@ -241,3 +241,42 @@ def test_a_study_remembers_lines_of_list_items(tmp_path: Path) -> None:
     path.write_text(GOOD.replace("[saxpy_sm86]", "\n  - saxpy_sm86\n  - softmax_sm86"))
     study = parse_study(read(path, items=True), "x", tmp_path)
     assert [origin.line for _, origin in study.traces] == [3, 4]
+
+
+@pytest.mark.parametrize("name", ["prefetcher_size", "register_file", "l2_size", "dram_standard", "pim_gpt_memory"])
+def test_shipped_studies_plan_from_any_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsim.view.study_plots import specs_of
+
+    monkeypatch.chdir(tmp_path)
+    study = load_study(name)
+    plan = make_plan(study)
+    assert study.name == name
+    assert len(plan.points) >= 5
+    assert len(specs_of(study.plots)) >= 2
+
+
+def test_request_streams_of_the_dram_study_are_what_their_script_makes() -> None:
+    import runpy
+
+    from archsim.engine.sweep.study import find_study
+
+    folder = find_study("dram_standard").parent
+    for name, lines in runpy.run_path(str(folder / "make.py"))["lines"]().items():
+        assert (folder / f"{name}.txt").read_text().splitlines()[1:] == lines
+
+
+def test_models_run_on_accelerators(tmp_path: Path) -> None:
+    text = "models: [gpt2-small]\ntokens: 4\naxes:\n  memory.channels: [8, 16]\n  mode: [paper, overlap]\n"
+    plan = plan_of(tmp_path, text)
+    assert [(p.config.memory.channels, p.config.mode) for p in plan.points[1:3]] == [(8, "overlap"), (16, "paper")]
+    assert len(plan.tasks) == 4
+    for wrong, match in (
+        (text.replace("memory.channels", "memory.chanels"), r":4: unknown key 'memory.chanels'"),
+        (text.replace("gpt2-small", "gpt2-tiny"), r":1: models: .*gpt2-tiny"),
+        (text.replace("tokens: 4", "tokens: 0"), r":2: tokens: at least 1"),
+        (text.replace("[8, 16]", "[8, 0]"), r":4: memory.channels"),
+        (text + "traces: [saxpy_sm86]\n", r":1: models: run on accelerators"),
+        (text.replace("models", "traces").replace("gpt2-small", "saxpy_sm86"), r":2: tokens: belongs to models"),
+    ):
+        with pytest.raises(ArchsimError, match=match):
+            plan_of(tmp_path, wrong)

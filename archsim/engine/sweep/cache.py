@@ -17,7 +17,7 @@ from typing import Any
 _PACKAGE = Path(__file__).resolve().parents[2]
 #: Folders whose sources decide what a run counts.
 _FOLDERS = ("config", "dram", "energy", "engine", "isa", "kernels", "model", "pim", "plugins", "stats", "trace")
-_SWEEP_FILES = ("targets.py", "gpu_stats.py", "task.py")
+_SWEEP_FILES = ("targets.py", "targets_pim.py", "gpu_stats.py", "task.py")
 _TABLES = (".py", ".pyx", ".yaml")
 
 

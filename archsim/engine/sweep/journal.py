@@ -18,10 +18,10 @@ Record = dict[str, Any]
 
 
 class Journal:
-    """The journal of a study folder, locked against a second sweep. RunError if it can't be opened or is locked."""
+    """A journal of a study folder, locked against a second sweep. RunError if it can't be opened or is locked."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self.path = folder / name
         self.dropped = 0  # lines that a crash had damaged
         try:
             folder.mkdir(parents=True, exist_ok=True)

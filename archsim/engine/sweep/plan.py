@@ -337,8 +337,10 @@ def _contradiction(study: Study, tally: dict[int, int], total: int) -> ConfigErr
 
 def find_traces(study: Study) -> tuple[str, list[tuple[str, Path, Origin]]]:
     """Kind of run, and (name as written or found, path, origin) of every trace. TraceError naming the line."""
+    if study.models:
+        return "pim_gpt", [_model(name, origin, study.folder) for name, origin in study.models]
     if not study.traces:
-        raise ConfigError(f"{study.origin}: the study has no traces:")
+        raise ConfigError(f"{study.origin}: the study has neither traces: nor models:")
     found: list[tuple[str, Path, Origin]] = []
     for text, origin in study.traces:
         matches = _matches(text, study.folder)
@@ -349,13 +351,20 @@ def find_traces(study: Study) -> tuple[str, list[tuple[str, Path, Origin]]]:
     kinds: dict[str, tuple[Path, Origin]] = {}
     for _, path, origin in found:
         try:
-            kinds.setdefault(kind_of(path), (path, origin))
+            kinds.setdefault(kind_of(path, study.base), (path, origin))
         except TraceError as error:
             raise TraceError(f"{origin}: traces: {error}") from None
     if len(kinds) > 1:
         (one, (a, _)), (two, (b, origin)) = list(kinds.items())[:2]
         raise TraceError(f"{origin}: traces: {b.name} is a {two} trace, {a.name} a {one} trace; sweep them apart")
     return next(iter(kinds)), found
+
+
+def _model(name: str, origin: Origin, folder: Path | None) -> tuple[str, Path, Origin]:
+    try:
+        return name, resources.find_config(name, relative_to=folder, kind="gpt"), origin
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: models: {error}") from None
 
 
 def located(paths: list[tuple[str, Path, Origin]]) -> list[tuple[str, Path, Origin]]:

@@ -16,8 +16,9 @@ from archsim.engine.sweep.targets import RunOptions
 from archsim.errors import ConfigError
 
 _KEYS = {
-    "name", "description", "base", "set", "traces", "plugins", "kernel", "launches", "max_cycles", "axes", "points",
-    "sample", "constraints", "impossible", "per_kernel", "plots", "optimize", "sensitivity",
+    "name", "description", "base", "set", "traces", "models", "tokens", "prompt", "batch", "plugins", "kernel",
+    "launches", "max_cycles", "axes", "points", "sample", "constraints", "impossible", "per_kernel", "plots",
+    "optimize", "sensitivity",
 }  # fmt: skip
 Setting = tuple[Any, Origin]
 
@@ -51,6 +52,7 @@ class Study:
     base_origin: Origin = Origin("defaults")
     settings: dict[str, Setting] = field(default_factory=dict)
     traces: list[tuple[str, Origin]] = field(default_factory=list)
+    models: list[tuple[str, Origin]] = field(default_factory=list)
     plugins: list[tuple[str, Origin]] = field(default_factory=list)
     options: RunOptions = RunOptions()
     axes: list[Axis] = field(default_factory=list)
@@ -152,6 +154,9 @@ def parse_study(tree: Marked, name: str, folder: Path | None) -> Study:
     study.base = tuple(text for text, _ in _texts(keys, "base"))
     study.base_origin = keys["base"].origin if "base" in keys else tree.origin
     study.traces = _texts(keys, "traces")
+    study.models = _texts(keys, "models")
+    if study.models and study.traces:
+        raise ConfigError(f"{keys['models'].origin}: models: run on accelerators, traces: do not; sweep them apart")
     study.plugins = _texts(keys, "plugins")
     study.options = _options(keys)
     study.settings = {k: (plain(v), v.origin) for k, v in _mapping(keys, "set").items()}
@@ -221,7 +226,20 @@ def _options(keys: dict[str, Marked]) -> RunOptions:
         if not sign or not (first + last).isdigit():
             raise ConfigError(f"{keys['launches'].origin}: launches: two numbers, FIRST:LAST, not {text!r}")
         launches = (int(first or 0), int(last) if last else None)
-    return RunOptions(_typed(keys, "kernel", str, None), launches, cycles)
+    return RunOptions(_typed(keys, "kernel", str, None), launches, cycles, *_tokens(keys))
+
+
+def _tokens(keys: dict[str, Marked]) -> tuple[int, int, int]:
+    """tokens, prompt, batch: keys of studies with models."""
+    numbers = []
+    for key, least, default in (("tokens", 1, 1024), ("prompt", 0, 0), ("batch", 1, 1)):
+        value = _typed(keys, key, int, default)
+        if key in keys and "models" not in keys:
+            raise ConfigError(f"{keys[key].origin}: {key}: belongs to models:, the study has none")
+        if value < least:
+            raise ConfigError(f"{keys[key].origin}: {key}: at least {least}, got {value}")
+        numbers.append(value)
+    return (numbers[0], numbers[1], numbers[2]) if "models" in keys else (0, 0, 1)
 
 
 def _points(keys: dict[str, Marked]) -> list[dict[str, AxisValue]]:

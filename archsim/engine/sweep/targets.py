@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import re
 from collections import OrderedDict
@@ -26,11 +27,17 @@ _OPEN_TRACES = 8
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Which part of a trace runs. ``launches``: (first, last) or None; ``max_cycles``: 0 for no limit."""
+    """Which part of a trace runs. ``launches``: (first, last) or None; ``max_cycles``: 0 for no limit.
+
+    ``tokens``, ``prompt``, ``batch``: of models (0 tokens otherwise).
+    """
 
     kernel: str | None = None
     launches: tuple[int, int | None] | None = None
     max_cycles: int = 0
+    tokens: int = 0
+    prompt: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -199,30 +206,30 @@ class DramTarget(Target):
     kind = "dram"
     default_base = ("hbm3",)
 
-    def layers(self, base: tuple[str, ...], folder: Path | None) -> Any:
+    def load(self, name: str, overrides: Mapping[str, Any]) -> Any:
+        """A memory configuration. ConfigError."""
         from archsim.dram.config import load_dram
 
+        return load_dram(name, overrides)
+
+    def layers(self, base: tuple[str, ...], folder: Path | None) -> Any:
         if len(base) != 1:
             raise ConfigError(f"a memory trace runs on one memory, {len(base)} are given: {', '.join(base)}")
         name = base[0]
         if folder is not None and (folder / name).is_file():
             name = str(folder / name)
-        load_dram(name)
+        self.load(name, {})
         return name
 
     def check(self, layers: Any, path: str, value: Any, origin: Origin) -> None:
-        from archsim.dram.config import load_dram
-
         try:
-            load_dram(layers, {path: value})
+            self.load(layers, {path: value})
         except ConfigError as error:
             raise ConfigError(f"{origin}: {error}") from None
 
     def resolve(self, layers: Any, settings: Mapping[str, tuple[Any, Origin]]) -> Any:
-        from archsim.dram.config import load_dram
-
         try:
-            return load_dram(layers, {path: value for path, (value, _) in settings.items()})
+            return self.load(layers, {path: value for path, (value, _) in settings.items()})
         except ConfigError as error:
             places = ", ".join(dict.fromkeys(str(origin) for _, origin in settings.values()))
             raise ConfigError(f"{places}: {error}" if places else str(error)) from None
@@ -244,7 +251,7 @@ class DramTarget(Target):
 
     def inspect(self, path: Path, name: str, options: RunOptions, origin: Origin) -> TraceInfo:
         if options != RunOptions():
-            raise RunError(f"{name}: a memory trace: kernel, launches and max_cycles do not apply to it")
+            raise RunError(f"{origin}: {name}: kernel, launches and max_cycles do not apply to it")
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -278,24 +285,34 @@ def choose_launches(trace: Any, name: str, options: RunOptions) -> list[int]:
     return indices
 
 
-_TARGETS: dict[str, type[Target]] = {"gpu": GpuTarget, "dram": DramTarget}
+_TARGETS = {
+    "gpu": (__name__, "GpuTarget"),
+    "dram": (__name__, "DramTarget"),
+    "pim": ("archsim.engine.sweep.targets_pim", "PimProgramTarget"),
+    "pim_gpt": ("archsim.engine.sweep.targets_pim", "PimGptTarget"),
+}
 _instances: dict[str, Target] = {}
 
 
 def target(kind: str) -> Target:
     """The target of a kind; one a process, so that what it keeps open is shared."""
     if kind not in _instances:
-        _instances[kind] = _TARGETS[kind]()
+        module, name = _TARGETS[kind]
+        _instances[kind] = getattr(importlib.import_module(module), name)()
     return _instances[kind]
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, base: tuple[str, ...]) -> str:
     """Kind of run that a trace file asks for, decided as ``archsim run`` does. TraceError if it cannot be read."""
+    from archsim.resources import list_configs
+
     try:
         with path.open("rb") as file:
             hdf5 = file.read(len(_HDF5)) == _HDF5
     except OSError as error:
         raise TraceError(f"{path}: can't be read: {error.strerror or error}") from None
+    if path.suffix == ".aim" or (base and base[0].split(":")[0] in list_configs("pim")):
+        return "pim"
     if _ACCELSIM.search(path.name):
         raise TraceError(f"{path}: an Accel-Sim trace: `archsim trace import {path} -o FILE.h5` first, sweep FILE.h5")
     return "gpu" if hdf5 or path.suffix in (".h5", ".hdf5") else "dram"
