@@ -1,8 +1,8 @@
 """The suite against a real H100: results bit for bit, executed instructions and sectors to the unit, cycles by MAPE.
 
-`python validation/compare_h100.py [--only REGEX] [--csv OUT.csv]` captures every program of `validation/kernels/` for sm_90
-(small size), compares what the program printed and what its measured kernel executed with the numbers taken on the card
-(`validation/hw/h100/`, by `measure_suite.sh`), and simulates that kernel on `h100_sxm` with cold caches.
+`python validation/compare_h100.py [--only REGEX] [--csv OUT.csv]` captures every program of `validation/kernels/` for
+sm_90 (small size), compares what the program printed and what its measured kernel executed with the numbers taken on
+the card (`validation/hw/h100/`, by `measure_suite.sh`), and simulates that kernel on `h100_sxm` with cold caches.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ EXACT = {
     "store_sectors": "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum",
     "shared_instructions": "smsp__inst_executed_op_shared.sum",
 }
-#: (program, counter) that differ although the program's results are the same: divergent warps whose threads the card runs
-#: in another order, or reconverges later, than the emulator (DEVIATIONS.md EMU-1)
+#: (program, counter) that differ although the program's results are the same: divergent warps whose threads the card
+#: runs in another order, or reconverges later, than the emulator (DEVIATIONS.md EMU-1)
 KNOWN_DIFFERENCES = {
     (name, counter)
     for counter in ("warp_instructions", "thread_instructions", "load_sectors", "store_sectors")
@@ -158,7 +158,8 @@ def report(rows: list[Row]) -> None:
             signed = statistics.mean(r.error for r in rows if r.program.split == split)
             print(
                 f"{split}: n {len(errors)}, MAPE {100 * statistics.mean(errors):.1f} %, "
-                f"median {100 * statistics.median(errors):.1f} %, max {100 * max(errors):.1f} %, signed {100 * signed:+.1f} %"
+                f"median {100 * statistics.median(errors):.1f} %, max {100 * max(errors):.1f} %, "
+                f"signed {100 * signed:+.1f} %"
             )
 
 

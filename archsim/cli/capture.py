@@ -48,7 +48,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(args: argparse.Namespace) -> list[str]:
-    """The program and its arguments. Options behind a FILE.cu are archsim's, up to ``--``: it is no command line yet."""
+    """The program and its arguments. Options behind a FILE.cu are archsim's, up to ``--``."""
     command: list[str] = args.command
     if command[:1] == ["--"]:
         return command[1:]

@@ -9,6 +9,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from archsim.config.memory import (
+    L1D_LINE_BYTES,
     ConstantCacheSpec,
     ConstSpec,
     DramSpec,
@@ -141,17 +142,19 @@ def _residency(config: MachineConfig) -> Iterator[tuple[str, str]]:
 
 
 def _caches(config: MachineConfig) -> Iterator[tuple[str, str]]:
-    for path, line, sector in (
-        ("l1d", config.l1d.line_bytes, config.l1d.sector_bytes),
-        ("l2", config.l2.line_bytes, config.l2.sector_bytes),
-    ):
-        if line % sector:
-            yield f"{path}.sector_bytes", f"a line of {line} bytes can't be split into sectors of {sector} bytes"
-    if config.sm.unified_l1_bytes % (config.l1d.sets * config.l1d.line_bytes):
+    if config.l2.line_bytes % config.l2.sector_bytes:
+        yield (
+            "l2.sector_bytes",
+            f"a line of {config.l2.line_bytes} bytes can't be split into sectors of {config.l2.sector_bytes} bytes",
+        )
+    front = config.sm.front_end
+    if front.l1i.line_bytes != front.l0i.line_bytes:
+        yield "sm.front_end.l1i.line_bytes", f"{front.l1i.line_bytes} bytes differ from L0's {front.l0i.line_bytes}"
+    if config.sm.unified_l1_bytes % (config.l1d.sets * L1D_LINE_BYTES):
         yield (
             "l1d.sets",
             f"the unified array of {config.sm.unified_l1_bytes} bytes isn't a whole number of ways of "
-            f"{config.l1d.sets} sets x {config.l1d.line_bytes} bytes",
+            f"{config.l1d.sets} sets x {L1D_LINE_BYTES} bytes",
         )
     indexed: dict[str, InstructionCacheSpec | ConstantCacheSpec] = {
         "sm.front_end.l0i": config.sm.front_end.l0i,

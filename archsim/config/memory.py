@@ -6,27 +6,13 @@ from typing import Literal
 
 from archsim.config.spec import Spec, component, param
 
+L1D_LINE_BYTES = 128  # gpu-core G.2; four sectors of 32 bytes
+
 
 class L1dSpec(Spec):
-    """L1 data cache of one SM. Its size is the unified array less the shared-memory carve-out."""
+    """L1 data cache of one SM: lines of 128 bytes in four sectors. Its size is the unified array less the carve-out."""
 
-    line_bytes: int = param(128, unit="bytes", ge=32, le=1024, doc="line size", source="gpu-core G.2")
-    sector_bytes: int = param(
-        32, unit="bytes", ge=8, le=256, doc="sector size: the unit of a fill", source="gpu-core G.2"
-    )
     sets: int = param(4, ge=1, le=4096, doc="sets; ways = bytes / (sets x line)", source="gpu-core G.2: 4, Turing 3")
-    banks: int = param(4, ge=1, le=64, doc="sector-interleaved banks", source="gpu-core E.4, G.2")
-    lookups_per_bank_per_cycle: int = param(
-        4, ge=1, le=32, doc="tag lookups of one bank per cycle", source="gpu-core E.4"
-    )
-    lookup_latency_cycles: int = param(
-        13,
-        unit="cycles",
-        ge=1,
-        le=1000,
-        doc="lookup pipe inside the shared load/store unit (not the load-to-use latency)",
-        source="gpu-core E.4",
-    )
     bytes_per_cycle: int = param(
         128,
         unit="bytes/cycle",
@@ -36,10 +22,6 @@ class L1dSpec(Spec):
         source="Hopper sheet 4: 121-126 B/clk/SM; whitepaper 128",
     )
     mshr_entries: int = param(384, ge=1, le=1 << 16, doc="outstanding missing sectors", source="gpu-core G.2")
-    mshr_merges: int = param(
-        48, ge=1, le=1 << 16, doc="requests merged in one outstanding sector", source="gpu-core G.2"
-    )
-    miss_queue_entries: int = param(32, ge=1, le=1 << 16, doc="misses waiting for the network", source="gpu-core G.2")
     write_allocate: bool = param(
         True,
         doc="a write miss allocates the line (writes always go through; a later read fetches lazily)",
@@ -51,9 +33,8 @@ class ConstantCacheSpec(Spec):
     """One constant cache."""
 
     bytes: int = param(512, unit="bytes", ge=64, le=1 << 20, doc="capacity", source="gpu-core C.2")
-    line_bytes: int = param(64, unit="bytes", ge=16, le=1024, doc="line size", source="gpu-core C.2")
+    line_bytes: int = param(64, unit="bytes", ge=64, le=64, doc="line size", source="gpu-core C.2")
     ways: int = param(2, ge=1, le=256, doc="associativity (LRU)", source="gpu-core C.2")
-    mshrs: int = param(32, ge=1, le=4096, doc="outstanding missing lines", source="gpu-core C.2")
 
     @property
     def sets(self) -> int:
@@ -67,9 +48,6 @@ class ConstSpec(Spec):
     fl: ConstantCacheSpec = component(ConstantCacheSpec, doc="fixed-latency constant cache of each sub-core")
     vl: ConstantCacheSpec = component(
         lambda: ConstantCacheSpec(bytes=2048, ways=8), doc="variable-latency constant cache of the SM (LDC)"
-    )
-    vl_latency_cycles: int = param(
-        11, unit="cycles", ge=1, le=1000, doc="VL lookup pipe (not the load-to-use latency)", source="gpu-core C.2, E.4"
     )
     miss_cycles: int = param(
         79,

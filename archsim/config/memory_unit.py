@@ -120,21 +120,4 @@ class MemoryUnitSpec(Spec):
     prt_entries: int = param(
         128, ge=1, le=4096, doc="pending-request table: instructions in the shared unit", source="gpu-core E.4"
     )
-    prt_concurrent: int = param(4, ge=1, le=64, doc="table entries coalesced at the same time", source="gpu-core E.4")
-    return_bytes_per_cycle: int = param(
-        64,
-        unit="bytes/cycle",
-        ge=4,
-        le=1024,
-        doc="return path to the register files (a 32-lane register takes 2 cycles)",
-        source="gpu-core E.1",
-    )
-    ldgsts_delay_cycles: int = param(
-        19,
-        unit="cycles",
-        ge=0,
-        le=1000,
-        doc="delay line from L1 into shared memory of LDGSTS",
-        source="gpu-core E.4 (released code)",
-    )
     latency: MemoryLatencySpec = component(MemoryLatencySpec, doc="measured latency table")

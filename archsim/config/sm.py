@@ -45,10 +45,6 @@ class SharedMemorySpec(Spec):
         doc="granularity of a CTA's shared-memory allocation",
         source="cuda_occupancy.h (CUDA 13.0): 128 for cc 8.0 and up, 256 for 7.x",
     )
-    banks: int = param(
-        32, ge=1, le=128, doc="number of 4-byte-wide banks", source="gpu-core E.4; CUDA C Programming Guide"
-    )
-    bank_bytes: int = param(4, unit="bytes", ge=4, le=8, doc="width of one bank", source="gpu-core E.4")
     conflict_cycles: int = param(
         2,
         unit="cycles",
@@ -56,14 +52,6 @@ class SharedMemorySpec(Spec):
         le=64,
         doc="added for each further wavefront of a bank conflict",
         source="Hopper sheet 5: 23 without, 25 / 29 / 37 cycles for 2 / 4 / 8 ways on A100",
-    )
-    latency_cycles: int = param(
-        7,
-        unit="cycles",
-        ge=1,
-        le=200,
-        doc="shared-memory pipe inside the shared load/store unit (not the load-to-use latency)",
-        source="gpu-core E.4",
     )
 
 
@@ -76,14 +64,6 @@ class ScoreboardSpec(Spec):
         le=1 << 16,
         doc="pending readers that a register can track for WAR; a further reader waits (0 = unlimited)",
         source="gpu-core I.4: 63 behaves as unlimited in the published sweep",
-    )
-    visible_cycles: int = param(
-        1,
-        unit="cycles",
-        ge=1,
-        le=16,
-        doc="cycles from issue until a scoreboard mark holds back the same warp's next instruction",
-        source="design choice: a scoreboard is read and written in the issue stage",
     )
 
 
@@ -105,14 +85,6 @@ class IssueSpec(Spec):
         source="gpu-core A; I.4 for the comparison",
     )
     scoreboard: ScoreboardSpec = component(ScoreboardSpec, doc="scoreboard parameters")
-    width: int = param(
-        1,
-        unit="instructions/cycle",
-        ge=1,
-        le=1,
-        doc="instructions that a sub-core issues in a cycle",
-        source="gpu-core B.3",
-    )
     ibuffer_entries: int = param(
         3,
         ge=1,
@@ -135,14 +107,6 @@ class IssueSpec(Spec):
         le=15,
         doc="stall actually applied to an encoded stall of 12 to 15 without yield",
         source="gpu-core A.2, H.4: 1 or 2 cycles, never emitted by compilers",
-    )
-    sb_visible_cycles: int = param(
-        2,
-        unit="cycles",
-        ge=1,
-        le=16,
-        doc="cycles from issue until an increment of a dependence counter is seen by the issue stage",
-        source="gpu-core A.2, H.5",
     )
     depbar_check_cycles: int = param(
         4,
@@ -208,8 +172,6 @@ class InstructionCacheSpec(Spec):
     bytes: int = param(32 * 1024, unit="bytes", ge=128, le=1 << 22, doc="capacity", source="gpu-core C.2")
     line_bytes: int = param(128, unit="bytes", ge=16, le=1024, doc="line size", source="gpu-core C.2")
     ways: int = param(32, ge=1, le=1024, doc="associativity (LRU)", source="gpu-core C.2")
-    mshrs: int = param(32, ge=1, le=4096, doc="outstanding missing lines", source="gpu-core C.2")
-    mshr_merges: int = param(16, ge=1, le=4096, doc="requests merged in one outstanding line", source="gpu-core C.2")
 
     @property
     def sets(self) -> int:
@@ -217,15 +179,21 @@ class InstructionCacheSpec(Spec):
         return self.bytes // (self.line_bytes * self.ways)
 
 
-def _l1i() -> InstructionCacheSpec:
-    return InstructionCacheSpec(bytes=128 * 1024, ways=16, mshr_merges=32)
+class L1InstructionCacheSpec(InstructionCacheSpec):
+    """The instruction and constant cache of the SM."""
+
+    bytes: int = param(128 * 1024, unit="bytes", ge=128, le=1 << 22, doc="capacity", source="gpu-core C.2")
+    ways: int = param(16, ge=1, le=1024, doc="associativity (LRU)", source="gpu-core C.2")
+    mshrs: int = param(32, ge=1, le=4096, doc="outstanding missing lines", source="gpu-core C.2")
 
 
 class FrontEndSpec(Spec):
     """Fetch and decode (gpu-core C)."""
 
     l0i: InstructionCacheSpec = component(InstructionCacheSpec, doc="private L0 instruction cache of a sub-core")
-    l1i: InstructionCacheSpec = component(_l1i, doc="L1 instruction and constant cache shared by the sub-cores")
+    l1i: L1InstructionCacheSpec = component(
+        L1InstructionCacheSpec, doc="L1 instruction and constant cache shared by the sub-cores"
+    )
     l0_to_l1_latency_cycles: int = param(
         39,
         unit="cycles",
@@ -316,13 +284,6 @@ class RegisterFileSpec(Spec):
         le=32,
         doc="operand-read window of tensor instructions with a 4-register operand",
         source="gpu-core B.3 (released code only)",
-    )
-    result_queue_entries: int = param(
-        0,
-        ge=0,
-        le=4096,
-        doc="fixed-latency results that may wait for a write port (0 = unlimited)",
-        source="gpu-core L.2 row 1b: the released code's 8 slots cap FP32 at 0.81 per cycle, hardware has no such cap",
     )
     return_bytes_per_cycle: int = param(
         64,

@@ -96,12 +96,6 @@ class SfuSpec(UnitSpec):
     )
 
 
-class QueuedUnitSpec(UnitSpec):
-    """The MISC unit behind a queue (ERRBAR, S2UR)."""
-
-    queue_entries: int = param(3, ge=1, le=64, doc="instructions waiting in the sub-core", source="gpu-core B.5")
-
-
 class Fp64Spec(Spec):
     """FP64. Consumer parts have one narrow unit an SM behind a queue in each sub-core; A100 and H100 one a sub-core."""
 
@@ -117,7 +111,6 @@ class Fp64Spec(Spec):
     initiation_interval_cycles: int = param(
         16, unit="cycles", ge=1, le=1000, doc="cycles between two instructions of the unit", source="gpu-core F.1"
     )
-    queue_entries: int = param(3, ge=1, le=64, doc="queue in each sub-core (shared unit)", source="gpu-core E.5")
     local_stages: int = param(
         6,
         ge=1,
@@ -139,14 +132,6 @@ class Fp64Spec(Spec):
     writeback_cycles_per_register: int = param(
         2, unit="cycles", ge=1, le=64, doc="return link, per 32-bit register of the result", source="gpu-core E.5"
     )
-    transfer_spacing_cycles: int = param(
-        1,
-        unit="cycles",
-        ge=1,
-        le=64,
-        doc="spacing of transfers from the sub-cores into the shared unit",
-        source="gpu-core E.3, L.2 row 9",
-    )
 
 
 class UnitsSpec(Spec):
@@ -161,7 +146,7 @@ class UnitsSpec(Spec):
     uniform: UnitSpec = component(UnitSpec, doc="uniform datapath")
     branch: BranchSpec = component(BranchSpec, doc="branches, convergence barriers")
     misc: MiscSpec = component(MiscSpec, doc="NOP, VOTE, BAR, DEPBAR... (no queue)")
-    misc_queue: QueuedUnitSpec = component(QueuedUnitSpec, doc="ERRBAR, S2UR (queued)")
+    misc_queue: UnitSpec = component(UnitSpec, doc="ERRBAR, S2UR (queued)")
     predicate_latency_cycles: Cycles = param(
         13,
         unit="cycles",
@@ -180,12 +165,4 @@ class UnitsSpec(Spec):
     )
     imad_hi_latency_cycles: Cycles = param(
         6, unit="cycles", ge=1, le=100, doc="IMAD.HI to its dependent", source="gpu-core F.3"
-    )
-    variable_consumer_extra_cycles: Cycles = param(
-        1,
-        unit="cycles",
-        ge=0,
-        le=16,
-        doc="added when the consumer is a variable-latency instruction (no bypass into it)",
-        source="gpu-core D.2, H.3: 5 instead of 4",
     )

@@ -1,7 +1,7 @@
 """Addresses of one warp memory instruction -> distinct lines and sectors (global) or wavefronts (shared memory).
 
-Scratch of an SM (``Machine.scratch[sm]``): [0:128] line numbers, [128:256] their sector masks, [256:288] lane addresses,
-[288:416] bytes that lanes touch in each sector of a line (16 bits a sector), [416:544] lanes of each line.
+Scratch of an SM (``Machine.scratch[sm]``): [0:128] line numbers, [128:256] their sector masks, [256:288] lane
+addresses, [288:416] bytes that lanes touch in each sector of a line (16 bits a sector), [416:544] lanes of each line.
 """
 
 import numpy as np

@@ -1,12 +1,12 @@
 """`jit`: the decorator of every inner kernel function.
 
 Inner functions are only ever called from other compiled code. Numba would still optimise each of them together with
-everything that it calls, and generate machine code for it, at every level of the call tree; for the GPU model that is more
-than half of the compile time. Here inner functions stop at LLVM code, which the entry point links, optimises and compiles
-once. Reference counting is off: kernels allocate nothing.
+everything that it calls, and generate machine code for it, at every level of the call tree; for the GPU model that is
+more than half of the compile time. Here inner functions stop at LLVM code, which the entry point links, optimises and
+compiles once. Reference counting is off: kernels allocate nothing.
 
-The mechanism rests on Numba's compiler pipeline (public: ``pipeline_class``) and on its code libraries (not public); where
-those have changed, plain ``njit`` is used, which is slower to compile and otherwise the same.
+The mechanism rests on Numba's compiler pipeline (public: ``pipeline_class``) and on its code libraries (not public);
+where those have changed, plain ``njit`` is used, which is slower to compile and otherwise the same.
 """
 
 from __future__ import annotations

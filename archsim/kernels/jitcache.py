@@ -44,7 +44,7 @@ def compile_entry(function: Callable[..., Any], key: str, *, parallel: bool = Fa
 
 
 def _load_quickly(dispatcher: Any) -> None:
-    """Load code from the cache without importing Numba's implementations of NumPy and the language (a fifth of a start).
+    """Load code from the cache without importing Numba's implementations of NumPy and Python (a fifth of a start).
 
     Only the compiler needs those, and it fills its registries by itself when the cache has no code. Rests on names that
     are not public; where they have changed, nothing happens.

@@ -197,7 +197,7 @@ def write(m, s, line, sectors, full):
     i = find(m, s, line)
     if i >= 0:
         touch(m, s, i)
-    elif full != 0:
+    elif full != 0 and m.par[0]["l1_write_allocate"] != 0:
         i = allocate(m, s, line)
     if i < 0:
         return 0

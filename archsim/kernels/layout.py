@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from archsim.kernels.jit import jit  # noqa: F401 - every kernel module takes it from here
 
+from archsim.kernels.jit import jit  # noqa: F401 - every kernel module takes it from here
 
 NEVER = 1 << 60  # a time that does not come by itself
 NO_SB = 7
@@ -120,7 +120,7 @@ PARAM_NAMES = (
     # memory pipeline
     "queue accept_base accept_interval prt shared_conflict return_cycles_per_register prefetch_slots "
     "shared_base local_base window_bytes local_bytes data_bytes_per_cycle tag_quarters l1_mshrs "
-    "l1_sets l1_lines l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
+    "l1_sets l1_lines l1_write_allocate l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
     # chip
     "l2_trip l2_far_extra l2_partitions l2_sets l2_ways l2_milli_per_sector dram_trip dram_milli_per_sector "
     "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli acks"
@@ -367,11 +367,11 @@ STOP_DONE, STOP_QUEUE, STOP_SEGMENTS, STOP_LIMIT, STOP_TIME, STOP_DEADLOCK, STOP
 COUNTERS = (
     "warp_instructions thread_instructions fetches l0_hits l0_misses prefetch_hits prefetches l1i_hits l1i_misses "
     "fl_hits fl_misses vl_hits vl_misses register_reads rfc_hits rfc_lookups port_stall_cycles write_port_delays "
-    "global_loads global_stores shared_loads shared_stores local_loads local_stores atomics shared_atomics reductions ldgsts "
-    "constants misc_memory bulk "
+    "global_loads global_stores shared_loads shared_stores local_loads local_stores atomics shared_atomics reductions "
+    "ldgsts constants misc_memory "
     "load_requests load_sectors load_sector_hits load_sector_pending load_sector_misses "
-    "store_requests store_sectors store_sector_hits atomic_sectors local_load_sectors local_store_sectors ldgsts_sectors "
-    "shared_wavefronts shared_ideal_wavefronts l1_wavefronts lsu_backpressure_cycles "
+    "store_requests store_sectors store_sector_hits atomic_sectors local_load_sectors local_store_sectors "
+    "ldgsts_sectors shared_wavefronts shared_ideal_wavefronts l1_wavefronts lsu_backpressure_cycles "
     "barriers branches taken_branches ctas active_cycles warp_cycles "
     "l2_read_sectors l2_read_hits l2_write_sectors l2_write_hits l2_atomic_sectors l2_inst_sectors l2_const_sectors "
     "dram_read_bytes dram_write_bytes noc_request_bytes noc_reply_bytes"

@@ -1,8 +1,8 @@
 """Issue slots by instruction; compiled out when ``Machine.per_pc`` is None.
 
-A slot that issued belongs to the instruction issued. An empty one belongs to the next instruction of the warp whose reason
-it is charged with (`sm_issue.issue`): the first such warp slot of the sub-core. Slots without a warp are in the last row.
-Every addition to ``Machine.stalls`` has its twin here, so the sum over the rows is ``stalls``.
+A slot that issued belongs to the instruction issued. An empty one belongs to the next instruction of the warp whose
+reason it is charged with (`sm_issue.issue`): the first such warp slot of the sub-core. Slots without a warp are in the
+last row. Every addition to ``Machine.stalls`` has its twin here, so the sum over the rows is ``stalls``.
 """
 
 from numba import types
@@ -12,7 +12,7 @@ from archsim.kernels.layout import ISSUED, STALL_NO_WARP, W_EMPTY
 
 
 def blame(m, s, k, why):
-    """After the issue stage: note in ``SUBCORE.idle_pc`` which instruction the slot, and idle ones after it, belong to."""
+    """After issue: note in ``SUBCORE.idle_pc`` which instruction this slot and idle ones after it belong to."""
     if m.per_pc is not None:
         _blame(m, s, k, why)
 

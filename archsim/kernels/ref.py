@@ -1,8 +1,8 @@
 """`ref`: pass a NamedTuple of arrays by reference.
 
-Numba flattens a tuple into one argument per array member: a machine of twenty arrays costs some two hundred stack slots in
-every call that is not inlined. ``ref(m)`` keeps the tuple once, in the entry point's frame; inner functions get one pointer
-and read ``m.wp`` and so on as before. In the interpreter it is the tuple itself.
+Numba flattens a tuple into one argument per array member: a machine of twenty arrays costs some two hundred stack slots
+in every call that is not inlined. ``ref(m)`` keeps the tuple once, in the entry point's frame; inner functions get one
+pointer and read ``m.wp`` and so on as before. In the interpreter it is the tuple itself.
 """
 
 from __future__ import annotations

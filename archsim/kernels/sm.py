@@ -1,8 +1,8 @@
 """One SM: its cycle, its events, and a window of cycles run on its own.
 
-gpu-core sheet, B.3: within a cycle, the shared load/store unit goes first, then each sub-core in reverse pipeline order:
-allocate, control, issue, fetch. A sub-core that cannot change state sleeps until its next event and is charged the
-stall reason that put it to sleep.
+gpu-core sheet, B.3: within a cycle, the shared load/store unit goes first, then each sub-core in reverse pipeline
+order: allocate, control, issue, fetch. A sub-core that cannot change state sleeps until its next event and is charged
+the stall reason that put it to sleep.
 """
 
 from archsim.kernels import l1, small_cache

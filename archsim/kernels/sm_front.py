@@ -197,7 +197,8 @@ def _already_missing(m, sub, line):
 def _note_miss(m, sub, line):
     """Remember a demand miss; returns its entry, or -1 if there is no room.
 
-    Warps that left by a branch still hold theirs. Without an entry, whoever waits for the line asks again when it comes.
+    Warps that left by a branch still hold theirs. Without an entry, whoever waits for the line asks again when it
+    comes.
     """
     for i in range(m.par[0]["prefetch_slots"], m.pending.shape[1]):
         if m.pending[sub, i, 1] == FREE:

@@ -99,7 +99,7 @@ def next_event(m, s, now):
     first = (now + 1) & (WHEEL_SLOTS - 1)
     word = first >> 5
     bits = m.wheel_bits[s, word] & (-1 << (first & 31))
-    for k in range(WHEEL_WORDS + 1):
+    for _ in range(WHEEL_WORDS + 1):
         if bits != 0:
             slot = (word << 5) + ctz(bits)
             return now + 1 + ((slot - first) & (WHEEL_SLOTS - 1))

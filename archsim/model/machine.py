@@ -45,6 +45,11 @@ def residency(config: MachineConfig, launch: LaunchInfo) -> Residency:
             f"{launch.name}: a block of {launch.threads_per_cta} threads is larger than the machine's "
             f"sm.max_threads_per_cta = {sm.max_threads_per_cta}"
         )
+    if registers > sm.max_registers_per_thread:
+        raise RunError(
+            f"{launch.name}: {registers} registers a thread are more than the machine's "
+            f"sm.max_registers_per_thread = {sm.max_registers_per_thread}"
+        )
     per_warp = _round_up(registers * 32, sm.register_allocation_unit)
     room = sm.registers // sm.num_subcores // per_warp * sm.num_subcores  # warps whose registers fit, by sub-core
     alone = per_warp * _round_up(warps, sm.warp_allocation_granularity)  # what one block must find free
@@ -163,6 +168,7 @@ def _memory_parameters(config: MachineConfig, carveout: int) -> dict[str, int]:
         "tag_quarters": unit.extra_line_quarter_cycles,
         "l1_mshrs": config.l1d.mshr_entries * WAITER_NODES_PER_MSHR + lay.MISS_NODES,
         "l1_sets": config.l1d.sets,
+        "l1_write_allocate": int(config.l1d.write_allocate),
         "l1_lines": lines,
         "l1_buckets": 1 << max(4, (lines - 1).bit_length()),
         "sm_port_bytes": config.noc.request_bytes_per_cycle,

@@ -311,7 +311,7 @@ def _arguments(row: Any, ins: Instruction, info: OpInfo, config: MachineConfig) 
             if operand.kind == OperandKind.SBSET:
                 row["arg2"] = operand.value
     elif info.flow == Flow.BARRIER:
-        _barrier(row, ins)
+        _barrier(row, ins, config.sm.named_barriers)
     elif info.kind == MemKind.FENCE and ins.base == "MEMBAR":
         issue = config.sm.issue
         scope = {"CTA": issue.membar_cta_stall_cycles, "SM": issue.membar_cta_stall_cycles}
@@ -330,9 +330,14 @@ def _atomic_class(ins: Instruction) -> int:
     return lay.ATOMIC_FLOAT if floating else lay.ATOMIC_INTEGER
 
 
-def _barrier(row: Any, ins: Instruction) -> None:
+def _barrier(row: Any, ins: Instruction, barriers: int) -> None:
     """BAR.SYNC id[, threads]: a barrier or count held in a register is taken as barrier 0 with all warps."""
     numbers = [o.value for o in ins.sources if o.kind == OperandKind.IMM]
+    if numbers and numbers[0] & 15 >= barriers:
+        raise RunError(
+            f"{ins.function or 'kernel'}: {ins.opcode} at 0x{ins.address:x} names barrier {numbers[0] & 15}, "
+            f"the machine has sm.named_barriers = {barriers}"
+        )
     row["arg0"] = numbers[0] & 15 if numbers else 0
     row["arg1"] = numbers[1] // WARP if len(numbers) > 1 else 0
     if "ARV" in ins.modifiers:

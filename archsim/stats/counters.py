@@ -64,7 +64,6 @@ _ROWS = (
     ("ldgsts", "warp-instructions", "asynchronous copies from global to shared memory (LDGSTS)"),
     ("constants", "warp-instructions", "LDC"),
     ("misc_memory", "warp-instructions", "other instructions of the memory pipeline (SHFL, S2R, MATCH...)"),
-    ("bulk", "warp-instructions", "bulk copies (TMA)"),
     ("load_requests", "requests", "loads and LDGSTS that reached L1D, global and local"),
     ("load_sectors", "sectors", "32-byte sectors of global loads, after coalescing, LDGSTS excluded"),
     ("load_sector_hits", "sectors", "of them, valid in L1D"),

@@ -1,8 +1,8 @@
 """The file under an HDF5 writer.
 
 HDF5 cannot cope with a write that fails (full disk, quota): closing the file, or only freeing its objects, ends in a
-segmentation fault or in messages past every handler. So HDF5 writes to this object, which never fails: it keeps what the
-disk did not take, and the error, for the owner to ask for.
+segmentation fault or in messages past every handler. So HDF5 writes to this object, which never fails: it keeps what
+the disk did not take, and the error, for the owner to ask for.
 """
 
 from __future__ import annotations

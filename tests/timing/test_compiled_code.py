@@ -161,4 +161,4 @@ def test_no_bypass_into_variable_latency_units(programs: list[Program]) -> None:
             elif unit not in VARIABLE:
                 to_fixed.append(cycles)
     assert min(to_fixed) == 4
-    assert min(to_memory) == 5 == units.int.latency_cycles + units.variable_consumer_extra_cycles
+    assert min(to_memory) == 5 == units.int.latency_cycles + 1  # H.3

@@ -205,7 +205,8 @@ def test_float_compare_unordered() -> None:
 def test_conversions() -> None:
     x = np.zeros(32, np.float32)
     x[:9] = [1.5, 2.5, -1.5, 3e9, -3e9, 1e20, np.nan, np.inf, -0.75]
-    r = run(["F2I.NTZ R4, R8", "F2I.TRUNC.NTZ R5, R8", "F2I.U32.TRUNC.NTZ R6, R8", "FRND R7, R8", "F2I.FLOOR.NTZ R12, R8"],
+    r = run(["F2I.NTZ R4, R8", "F2I.TRUNC.NTZ R5, R8", "F2I.U32.TRUNC.NTZ R6, R8", "FRND R7, R8",
+             "F2I.FLOOR.NTZ R12, R8"],
             x.view(np.uint32))  # fmt: skip
     assert r[4][:9].view(np.int32).tolist() == [2, 2, -2, 2**31 - 1, -(2**31), 2**31 - 1, 0, 2**31 - 1, -1]
     assert r[5][:5].view(np.int32).tolist() == [1, 2, -1, 2**31 - 1, -(2**31)]

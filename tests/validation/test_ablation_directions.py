@@ -6,6 +6,8 @@ import pytest
 
 import archsim
 
+PORTS = "sm.register_file.read_ports_per_bank"
+
 
 def cycles(trace: str, *overrides: str) -> int:
     """Busiest SM's active cycles of a shipped trace on `rtx_a6000`."""
@@ -36,10 +38,7 @@ def test_register_file_cache_and_ports_help() -> None:
     """Table 6: without the register-file cache 0.974 of the speed; a second port makes up for it (mean of 128 runs)."""
     trace = "sgemm_regblock_sm86"
     cached = cycles(trace, "sm.front_end.perfect_icache=true")
-    one, two = (
-        cycles(trace, "sm.front_end.perfect_icache=true", "sm.rfc.kind=off", f"sm.register_file.read_ports_per_bank={n}")
-        for n in (1, 2)
-    )
+    one, two = (cycles(trace, "sm.front_end.perfect_icache=true", "sm.rfc.kind=off", f"{PORTS}={n}") for n in (1, 2))
     print(f"{trace}: RFC on {cached}, off {one}, off with two ports {two} cycles")
     assert one > cached
     assert one > two

@@ -1,7 +1,7 @@
 """Capture against a real H100: the same results bit for bit, the same executed instructions and sectors to the unit.
 
-The card's numbers were taken by `validation/hw/h100/measure_suite.sh` on 2026-11-24. Three programs by default, the whole
-suite with `-m slow`.
+The card's numbers were taken by `validation/hw/h100/measure_suite.sh` on 2026-11-24. Three programs by default, the
+whole suite with `-m slow`.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ from archsim.trace import open_trace
 
 KERNELS = Path(__file__).resolve().parents[2] / "validation" / "kernels"
 sys.path.insert(0, str(KERNELS))
-import manifest  # noqa: E402
-
 import build  # noqa: E402
+import manifest  # noqa: E402
 
 sys.path.remove(str(KERNELS))
 

@@ -2,10 +2,10 @@
 
     python validation/bench/bench_capture_memory.py [--millions 20]
 
-The whole command is measured as a user runs it (nvcc, the program, the emulator, the trace writer): the largest resident
-set of any of its processes. Needs nvcc. Exits with 1 when a target of the project is missed: 2 GB, 1 byte a
-warp-instruction (regular), 12 bytes (irregular). On 2026-11-24 (two shared cores): regular 20.0 M in 39 s, 232 MB, 0.001 bytes
-each; irregular 20.1 M in 24 s, 266 MB, 1.47 bytes each.
+The whole command is measured as a user runs it (nvcc, the program, the emulator, the trace writer): the largest
+resident set of any of its processes. Needs nvcc. Exits with 1 when a target of the project is missed: 2 GB, 1 byte a
+warp-instruction (regular), 12 bytes (irregular). On 2026-11-24 (two shared cores): regular 20.0 M in 39 s, 232 MB,
+0.001 bytes each; irregular 20.1 M in 24 s, 266 MB, 1.47 bytes each.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def main() -> None:
             told = describe(trace)
             count, each = told["warp_instructions"], told["bytes_per_warp_instruction"]
             print(
-                f"{kind}: {count:,} warp-instructions in {seconds:.0f} s, peak resident {peak / 1e6:.0f} MB (limit 2000), "
+                f"{kind}: {count:,} warp-instructions in {seconds:.0f} s, peak {peak / 1e6:.0f} MB (limit 2000), "
                 f"{trace.stat().st_size / 1e6:.1f} MB on disk = {each:.3f} bytes each (limit {limit:g})"
             )
             missed |= peak > 2e9 or each > limit or count < options.millions * 1e6

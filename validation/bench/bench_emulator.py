@@ -3,9 +3,9 @@
     python validation/bench/bench_emulator.py [--arch 90] [--millions 8] [--repeat 3]
 
 The time of a fixed reference loop (integer work on 32 adjacent words, compiled by the same Numba) is measured in the
-same run, before and after every measurement, so that numbers from a loaded or another machine can be compared: `ratio` is
-warp-instructions per reference iteration. Best of `--repeat`; the load average is printed, numbers from a loaded machine
-are lower bounds. Needs nvcc.
+same run, before and after every measurement, so that numbers from a loaded or another machine can be compared: `ratio`
+is warp-instructions per reference iteration. Best of `--repeat`; the load average is printed, numbers from a loaded
+machine are lower bounds. Needs nvcc.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ REFERENCE_ITERATIONS = 3_000_000
 @numba.njit
 def reference(x: np.ndarray, n: int) -> None:
     """The fixed loop: one multiply-add and one shift-xor on 32 words per iteration."""
-    for i in range(n):
+    for _ in range(n):
         for j in range(32):
             v = x[j] * np.uint32(1664525) + np.uint32(1013904223)
             x[j] = v ^ (v >> np.uint32(7))
