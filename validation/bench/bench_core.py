@@ -1,9 +1,8 @@
 """Core speed: a compute-bound kernel on all SMs of `h100_sxm`, parametric backend, one core, counted after compile.
 
 `python validation/bench/bench_core.py [--cold]` prints warp-instructions per second, cached start and `archsim --help`;
-with
-`--cold` also a compile from nothing. Each figure stands beside a fixed reference loop timed in the same run, so that
-numbers of different machines can be compared as ratios.
+with `--cold` also a compile from nothing. Each figure stands beside a fixed reference loop timed in the same run, so
+that numbers of different machines can be compared as ratios.
 """
 
 from __future__ import annotations
