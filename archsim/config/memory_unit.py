@@ -70,9 +70,6 @@ class MemoryLatencySpec(Spec):
         doc="RAW of an atomic on shared memory beyond that of a load",
         source="none measured: taken as a load; lanes that name the same word are serialised on top",
     )
-    texture_raw: int = param(
-        200, unit="cycles", ge=1, le=10_000, doc="texture fetch that hits: RAW", source="gpu-core F.1"
-    )
 
 
 class MemoryUnitSpec(Spec):

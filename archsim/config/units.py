@@ -96,6 +96,14 @@ class SfuSpec(UnitSpec):
     )
 
 
+class MiscQueueSpec(Spec):
+    """The MISC unit behind a queue; its latency is ``sm.memory_unit.latency.memory_misc_raw``."""
+
+    initiation_interval_cycles: int = param(
+        2, unit="cycles", ge=1, le=1000, doc="cycles between two issues to this unit", source="gpu-core F.1"
+    )
+
+
 class Fp64Spec(Spec):
     """FP64. Consumer parts have one narrow unit an SM behind a queue in each sub-core; A100 and H100 one a sub-core."""
 
@@ -146,7 +154,7 @@ class UnitsSpec(Spec):
     uniform: UnitSpec = component(UnitSpec, doc="uniform datapath")
     branch: BranchSpec = component(BranchSpec, doc="branches, convergence barriers")
     misc: MiscSpec = component(MiscSpec, doc="NOP, VOTE, BAR, DEPBAR... (no queue)")
-    misc_queue: UnitSpec = component(UnitSpec, doc="ERRBAR, S2UR (queued)")
+    misc_queue: MiscQueueSpec = component(MiscQueueSpec, doc="ERRBAR, S2UR (queued)")
     predicate_latency_cycles: Cycles = param(
         13,
         unit="cycles",

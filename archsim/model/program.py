@@ -27,6 +27,8 @@ def static_records(program: Program, mem_records: Any, config: MachineConfig) ->
     table = np.zeros(len(program.instructions), lay.INST)
     for index, instruction in enumerate(program.instructions):
         info = op_info(instruction, program.arch)
+        if instruction.base == "DMMA" and config.sm.units.tensor.dmma_macs_per_cycle > 0:
+            info = info._replace(unit=Unit.TENSOR)  # elsewhere the FP64 pipe carries it out
         _fill(table[index], instruction, info, int(mem_records[index]), config)
     return table
 
