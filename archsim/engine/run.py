@@ -379,8 +379,8 @@ def run(
     """Simulate a trace (all its kernels, or those whose indices are given) on a machine.
 
     ``max_cycles``: stop each kernel after so many cycles (0 = no limit); the result is then marked partial.
-    ``timeline_samples``: keep windowed counters in at most so many intervals a launch (0 = none). ``per_pc``: keep issue
-    slots by instruction (compiles another form of the model once).
+    ``timeline_samples``: keep windowed counters in at most so many intervals a launch (0 = none). ``per_pc``: keep
+    issue slots by instruction (compiles another form of the model once).
     """
     runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc)
     result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)

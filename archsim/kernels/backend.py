@@ -1,7 +1,7 @@
 """Parametric memory backend: an L2 tag array with latency and bandwidth, and a DRAM with latency and bandwidth.
 
-The fast choice (``memory.backend: parametric``). Requests of a window are taken in one fixed order (time, then SM), so the
-result does not depend on the order in which the SMs ran. Rates are in thousandths of a cycle per unit of work.
+The fast choice (``memory.backend: parametric``). Requests of a window are taken in one fixed order (time, then SM), so
+the result does not depend on the order in which the SMs ran. Rates are in thousandths of a cycle per unit of work.
 """
 
 from archsim.kernels.bits import popcount
@@ -27,7 +27,7 @@ CONST_BANK_SHIFT = 20  # constant address = bank << 20 | offset
 
 @jit
 def _order_requests(m, order):
-    """Time and (sm << 32 | request) of all queued requests, sorted by time, then SM, then issue order; returns how many."""
+    """Time and (sm << 32 | request) of all queued requests, by time, then SM, then issue order; returns how many."""
     p = m.par[0]
     total = 0
     for s in range(p["num_sms"]):

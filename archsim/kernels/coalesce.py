@@ -225,7 +225,7 @@ def subtract(row, mask, base):
 
 @jit
 def atomic_packets(row, mask, i):
-    """Packets of an atomic to line ``i`` of the list: one a sector, one a lane where lanes of a sector name the same word."""
+    """Packets of an atomic to line ``i`` of the list: one a sector, one a lane where lanes name the same word."""
     line = row[i]
     total = 0
     for sector in range(4):

@@ -1,8 +1,8 @@
 """Full memory backend (``memory.backend: full``): network, L2 slices and DRAM banks behind the windows of the SMs.
 
-What happens beyond the SMs is known ahead of them by the time that a request needs to cross the network and L2: a window
-that ends at ``end`` serves slices up to ``end`` + crossing and DRAM up to that + its controller's share, and hands over
-all replies that arrive within the window after it. Requests in flight stay where they are between windows.
+What happens beyond the SMs is known ahead of them by the time that a request needs to cross the network and L2: a
+window that ends at ``end`` serves slices up to ``end`` + crossing and DRAM up to that + its controller's share, and
+hands over all replies that arrive within the window after it. Requests in flight stay where they are between windows.
 """
 
 from archsim.kernels.backend import sort_by_time
@@ -130,7 +130,7 @@ def _return_sector(f, access, tick):
 
 @jit
 def next_reply_cycle(chip):
-    """A cycle up to which no window is needed: 0 while requests are under way, else one window before the next reply."""
+    """A cycle up to which no window is needed: 0 while requests are under way, else a window before the next reply."""
     f = ref(chip.memory)
     c = f.state[0]
     if c["queued"] + c["held"] + c["forwards"] + c["misses"] + c["in_dram"] > 0:
@@ -141,7 +141,7 @@ def next_reply_cycle(chip):
 
 
 def copy_lines(chip, first, count):
-    """Host copy: ``count`` lines from line ``first`` on are left in L2, clean (gpu-core G.2: perf_sim_memcpy). Entry point."""
+    """Host copy: ``count`` lines from ``first`` on are left in L2, clean (gpu-core G.2). Entry point."""
     _copy_lines(ref(chip.memory), first, count)
 
 

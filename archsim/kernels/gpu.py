@@ -1,7 +1,7 @@
 """The chip: CTA dispatch and the loop over windows (docs: how a run advances).
 
-SMs see each other only through requests that take at least one window (``window_cycles``) to come back, so every SM runs a
-whole window alone; then the requests of all are served in one fixed order. CTA launch happens between windows.
+SMs see each other only through requests that take at least one window (``window_cycles``) to come back, so every SM
+runs a whole window alone; then the requests of all are served in one fixed order. CTA launch happens between windows.
 """
 
 from archsim.kernels.backend import sort_by_time
@@ -83,7 +83,6 @@ def _clear_warp(w):
 @jit
 def _place(m, chip, s, tr, start):
     """Give the next CTA of the queue to SM ``s``; its warps start at cycle ``start``."""
-    p = m.par[0]
     c = chip.state[0]
     q = tr.queue[c["queue_head"] % tr.queue.shape[0]]
     c["queue_head"] += 1

@@ -162,7 +162,7 @@ def _leave_queue(f, i, k, following):
 
 @jit
 def _serve(m, f, i, n, start):
-    """One request at one slice; False if it has to wait for a miss to return. May free the node or queue it elsewhere."""
+    """One request at one slice; False if it has to wait for a miss to return. May free the node or move it."""
     p = f.par[0]
     r = f.node[n]
     home, upper = hashed(p["slice_hash"], r["line"])

@@ -1,8 +1,8 @@
 """Network between SMs and L2 slices: request queues of the slices, replies in order of arrival, back-pressure.
 
-Each SM's request port (`ports.send`), each slice's port and each SM's reply port has its bandwidth; the crossbar between
-them adds a fixed crossing. A request for a line whose home is in another partition goes to the SM's own partition first
-(`l2`).
+Each SM's request port (`ports.send`), each slice's port and each SM's reply port has its bandwidth; the crossbar
+between them adds a fixed crossing. A request for a line whose home is in another partition goes to the SM's own
+partition first (`l2`).
 """
 
 from archsim.kernels.backend import sort_by_time
@@ -156,8 +156,8 @@ def _through_crossbar(f, r):
 def empty_outboxes(m, f, end):
     """Drop the taken requests from the outboxes; what leaves later moves to the front. Applies back-pressure.
 
-    An SM whose port is behind, or that has ``in_network`` requests waiting at slices, takes no memory instruction in the
-    next window: the buffers of the network are full.
+    An SM whose port is behind, or that has ``in_network`` requests waiting at slices, takes no memory instruction in
+    the next window: the buffers of the network are full.
     """
     p = f.par[0]
     held = 0

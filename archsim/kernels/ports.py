@@ -34,10 +34,10 @@ def send(m, s, time, line, kind, sectors, tag, payload_bytes, ops, bypass):
 
 @jit
 def send_atomic(m, s, time, line, kind, sectors, tag, ins, packets):
-    """Queue an atomic of ``packets`` packets: a cycle of the port each, and one more for the header of a full sector set.
+    """Queue an atomic of ``packets`` packets: a cycle of the port each, one more for the header of a full sector set.
 
-    Measured (H100, micro_2026-11-24.csv): a warp's RED takes 5.0 cycles of the SM's port on one line of distinct words, 1.05
-    to 1.15 cycles a lane on scattered or equal addresses.
+    Measured (H100, micro_2026-11-24.csv): a warp's RED takes 5.0 cycles of the SM's port on one line of distinct words,
+    1.05 to 1.15 cycles a lane on scattered or equal addresses.
     """
     n = m.sm[s]["requests"]
     send(

@@ -3,7 +3,7 @@
 gpu-core sheet, section E. An instruction enters the local unit's queue from Control; address generation takes ``agu``
 cycles per instruction of a sub-core; the shared unit accepts one instruction every ``accept_interval`` cycles from all
 sub-cores in turn (fair, as measured: table 1). An undisturbed instruction is accepted ``accept_base`` cycles after its
-issue; the table of measured latencies (E.2) then fixes when its registers are free (WAR) and its result can be used (RAW).
+issue; the table of measured latencies (E.2) then fixes when its registers are free (WAR) and its result usable (RAW).
 """
 
 from archsim.kernels import coalesce, l1, small_cache
@@ -186,7 +186,7 @@ def execute(m, s, k, pc, warp, mask, mem, now, tr):
 
 @jit
 def _generic_space(m, s, mask):
-    """Which window a generic access falls into, by its first active lane; turns addresses into offsets of the window."""
+    """Which window a generic access falls into, by its first active lane; addresses become offsets of the window."""
     p = m.par[0]
     row = m.scratch[s]
     first = row[coalesce.LANES_AT + coalesce.first_lane(mask)]
@@ -413,8 +413,8 @@ def _global_lines(m, s, ins, warp, mask, space):
 def _load_stage(m, s, waves, lines, now):
     """A load passes through the L1D array: a wavefront a cycle, or tag look-ups where lines are scattered.
 
-    The array has the 32 banks of shared memory, conflicts cost the same (measured, H100: LDG_L1_* of all strides and widths).
-    Returns the cycles waited.
+    The array has the 32 banks of shared memory, conflicts cost the same (measured, H100: LDG_L1_* of all
+    strides and widths). Returns the cycles waited.
     """
     quarters = max(4 * waves, 4 + m.par[0]["tag_quarters"] * (lines - 1))
     m.stats[s]["l1_wavefronts"] += (quarters + 3) >> 2

@@ -118,7 +118,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
     organization = dram.config.organization
     if dram.config.burst_bytes != SECTOR_BYTES:
         raise ConfigError(
-            f"dram.standard: a burst of {dram.config.name} has {dram.config.burst_bytes} bytes, an L2 sector {SECTOR_BYTES}"
+            f"dram.standard: a burst of {dram.config.name} has {dram.config.burst_bytes} bytes, a sector {SECTOR_BYTES}"
         )
     par = np.zeros(1, lay.PAR_DT)
     ticks = 1e6 / config.clock_mhz / float(dram.config.timing["tCK_ps"]) * dram.config.ticks_per_clock

@@ -1,4 +1,4 @@
-"""The chip beyond the SMs (full backend) against closed forms: latencies and bandwidths of published and own measurements.
+"""The chip beyond the SMs (full backend) against closed forms: published and measured latencies and bandwidths.
 
 h100_sxm: validation/hw/h100/micro_2026-11-24.csv (rows named below); rtx_a6000: Hopper sheet 2 (A40, the same chip).
 """
@@ -87,7 +87,7 @@ def test_latency_of_dram(machine: str, cycles: float) -> None:
 
 
 def test_far_partition_costs_the_crossing_once() -> None:
-    """Hopper sheet 3: 160 to 175 cycles more to the other partition. Atomics are carried out at home: half of them far."""
+    """Hopper sheet 3: 160 to 175 cycles more to the other partition. Atomics are done at home: half of them far."""
     k = KernelBuilder(90)
     with k.loop(2048):
         k.add("ATOMG.E.ADD.STRONG.GPU PT, R2, [R2.64], R3", write=0, stall=2, mask=1,
