@@ -320,7 +320,7 @@ def _distribution(optuna: Any, axis: Axis) -> Any:
 def _chosen(axis: Axis, value: Any) -> AxisValue:
     """The position of an axis that a parameter of Optuna stands for."""
     if axis.bounds is None:
-        return axis.values[value]
+        return axis.values[int(value)]
     return AxisValue(value, {axis.name: value}, axis.origin)
 
 

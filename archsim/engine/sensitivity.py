@@ -193,7 +193,8 @@ def _morris(explorer: Explorer, screening: Screening) -> list[dict[str, Any]]:
     """Mean absolute elementary effect (mu*), mean (mu) and spread (sigma) of each parameter."""
     axes, levels = explorer.study.axes, screening.levels
     rng = random.Random(screening.seed)
-    walks, points = [], []
+    walks: list[tuple[list[list[int]], list[int]]] = []
+    points: list[tuple[dict[str, AxisValue], Any]] = []
     redraws = 0
     while len(walks) < screening.trajectories:
         walk, order = trajectory(len(axes), levels, rng)
@@ -223,7 +224,7 @@ def _morris(explorer: Explorer, screening: Screening) -> list[dict[str, Any]]:
                     found = elementary_effects(walk, order, [float(v) for v in column if v is not None], levels)
                     for index, effect in found.items():
                         effects[index].append(effect)
-            known = [row[o] for row in table if row[o] is not None]
+            known = [value for row in table if (value := row[o]) is not None]
             mean = sum(known) / len(known) if known else None
             rows += [
                 {"trace": trace.name, "output": expression.text, "parameter": axis.name}

@@ -246,12 +246,17 @@ def _pareto(figure: Any, table: SweepTable, spec: PlotSpec) -> None:
     pairs = list(zip(_values(table, _quoted(table, spec.x)), _values(table, _quoted(table, spec.y)), strict=True))
     feasible = table.columns.get("feasible", [True] * len(pairs))
     best = table.columns.get("pareto") or _front(pairs)
-    for known, label, style in (
-        (lambda f, b: not f, "beyond a limit", {"color": "lightgrey", "marker": "x"}),
-        (lambda f, b: f and not b, "tried", {"color": "tab:blue", "alpha": 0.6}),
-        (lambda f, b: f and b, "Pareto front", {"color": "tab:red", "zorder": 3}),
-    ):
-        chosen = [p for p, f, b in zip(pairs, feasible, best, strict=True) if known(f, b) and None not in p]
+    groups: tuple[tuple[tuple[bool, bool | None], str, dict[str, Any]], ...] = (
+        ((False, None), "beyond a limit", {"color": "lightgrey", "marker": "x"}),
+        ((True, False), "tried", {"color": "tab:blue", "alpha": 0.6}),
+        ((True, True), "Pareto front", {"color": "tab:red", "zorder": 3}),
+    )
+    for wanted, label, style in groups:
+        chosen = [
+            p
+            for p, f, b in zip(pairs, feasible, best, strict=True)
+            if (f, b if f else None) == wanted and None not in p
+        ]
         if chosen:
             axes.scatter([p[0] for p in chosen], [p[1] for p in chosen], label=label, s=24, **style)
     front = sorted(p for p, f, b in zip(pairs, feasible, best, strict=True) if f and b and None not in p)

@@ -22,7 +22,7 @@ class PimProgramTarget(DramTarget):
     default_base = ("gddr6_aim",)
 
     def load(self, name: str, overrides: Mapping[str, Any]) -> Any:
-        from archsim.engine.pim_program import load_pim
+        from archsim.dram.pim import load_pim
 
         return load_pim(name, overrides)
 
