@@ -9,7 +9,7 @@ from typing import Any
 
 from archsim.errors import RunError
 
-HELP = "compare the simulator with measurements of a real card (h100)"
+HELP = "compare the simulator with measurements of a real card (h100, h200)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from archsim.validate.comparison import Comparison, Kernel
 from archsim.validate.ncu_csv import HardwareDataError, Launch, base_name, read_ncu
 from archsim.validate.simulate import Simulated, Task, run_tasks
 
-#: Cards with committed measurements -> the machine that models them.
-CARDS = {"h100": "h100_sxm"}
+#: Cards -> the machine that models them. Measurements are in validation/hw/CARD.
+CARDS = {"h100": "h100_sxm", "h200": "h200_sxm"}
 PROTOCOLS = ("flushed", "kept")
 
 

@@ -23,7 +23,7 @@ from archsim.validate.tables import (
 
 _TITLE = "# Results\n\nGenerated: each section names the command that rewrites it. Do not edit.\n"
 #: Order of the sections of RESULTS.md.
-SECTIONS = ("h100_flushed", "h100_kept", "h100_quick", "h100_power", "a6000_ablations")
+SECTIONS = ("h100_flushed", "h100_kept", "h100_quick", "h100_power", "h200_flushed", "h200_kept", "a6000_ablations")
 
 
 def json_object(comparison: Comparison, verdicts: Sequence[Verdict]) -> str:

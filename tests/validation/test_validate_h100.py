@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from archsim.cli import main
+from archsim.validate.hardware import CARDS
 from archsim.validate.suite import QUICK
 
 
@@ -64,3 +65,11 @@ def test_compare_with_a_users_own_file(tmp_path: Path, capsys: pytest.CaptureFix
     hardware.write_text('"ID","Kernel Name","sm__cycles_active.max"\n"0","k","1"\n')
     assert main(["compare", str(run), str(hardware)]) == 2
     assert "none of its kernels (k) is in the runs (saxpy_kernel)" in capsys.readouterr().err
+
+
+def test_a_card_without_measurements_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CARDS, "other", "h100_sxm")
+    assert main(["validate", "other", "--quick", "--suite", "saxpy"]) == 2
+    assert "no measurement named suite_cycles_small_DATE.csv" in capsys.readouterr().err
