@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from archsim.dram.config import DramConfig
 from archsim.dram.pim import WAIT, PimMachine, load_pim
@@ -46,7 +47,9 @@ def memory_for(system: PimSystem) -> DramConfig:
         "nCCDS": m.ccd_ns, "nCCDL": m.ccd_ns, "nMAC": system.mac_ps / 1e3, "nBL": system.burst_ps / 1e3,
         "nCWLGB": m.buffer_latency_ns, "nRTP": system.mac_ps / 1e3,
     }  # fmt: skip
-    overrides = {f"timing.{name}": int(value) if value == int(value) else value for name, value in timing.items()}
+    overrides: dict[str, Any] = {
+        f"timing.{name}": int(value) if value == int(value) else value for name, value in timing.items()
+    }
     overrides |= {
         "organization.bankgroup": 1, "organization.bank": m.banks, "organization.rows": m.rows,
         "organization.columns": system.row_columns, "controller.refresh": "none", "switches.turnaround": False,

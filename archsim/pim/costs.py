@@ -90,7 +90,8 @@ class BankTimes:
         """Times of a system."""
         m = system.memory
         times = (m.rcd_ns, m.rp_ns, m.wr_ns, m.cwl_ns, m.buffer_latency_ns, m.ccd_ns)
-        return cls(*(round(1e3 * t) for t in times), system.mac_ps, system.burst_ps)
+        rcd, rp, wr, cwl, buffer, slot = (round(1e3 * t) for t in times)
+        return cls(rcd, rp, wr, cwl, buffer, slot, system.mac_ps, system.burst_ps)
 
     def mac(self, cost: MacCost, closing: bool = False) -> int:
         """Time of a MAC instruction; ``closing``: its last row is closed after it (always, but within a matrix).
