@@ -14,7 +14,7 @@ import numpy as np
 from archsim.emulator.atomic_ops import A_CAS, A_CAST_SPIN, AT_F64, AT_S64, AT_U64, atomic_group
 from archsim.emulator.bits import popc32
 from archsim.emulator.convert_ops import convert_group
-from archsim.emulator.flow_ops import CONTINUE, flow_group, next_split
+from archsim.emulator.flow_ops import CONTINUE, FL_BRA, flow_group, next_split
 from archsim.emulator.fp_ops import fcmp_group, fp32_group, fp64_group
 from archsim.emulator.half_ops import half_group
 from archsim.emulator.int_ops import icmp, imad_wide, int_group, lut_bits
@@ -277,9 +277,7 @@ def plop3(P: Any, ins: Any, m: Any) -> None:
 
 
 @jit
-def alu_rare(
-    ctx: Any, w: int, ins: Any, group: int, op: int, pa: Any, ra: int, rb: int, rc: int, m: Any
-) -> None:
+def alu_rare(ctx: Any, w: int, ins: Any, group: int, op: int, pa: Any, ra: int, rb: int, rc: int, m: Any) -> None:
     """The groups that are not worth a place in the inner loop."""
     V, P = ctx.V[w], ctx.P[w]
     var, rnd = i64(ins["var"]), i64(ins["rnd"])
@@ -389,10 +387,13 @@ def run_warp(ctx: Any, w: int, budget: int) -> int:
         executed += 1
         counts[pc, 0] += 1
         counts[pc, 1] += lanes_active
-        counts[pc, 2] += i64(popc32(m))
-        if tracing:
-            trace_instruction(ctx, w, pc, m)
         group = i64(ins["group"])
+        on = m
+        if group == G_FLOW and ins["op"] == FL_BRA and ins["pa"] < P_TRUE:  # a branch with two predicates needs both
+            on = u32(m & (P[ins["pa"]] ^ ins["pa_inv"]))
+        counts[pc, 2] += i64(popc32(on))
+        if tracing:
+            trace_instruction(ctx, w, pc, on)
         pc += 1
         if group == G_FLOW:
             sp[cur]["pc"] = pc

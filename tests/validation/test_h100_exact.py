@@ -1,6 +1,6 @@
 """Capture against a real H100: the same results bit for bit, the same executed instructions and sectors to the unit.
 
-The card's numbers were taken by `validation/hw/h100/measure_suite.sh` on 2026-11-24. Three programs by default, the
+The card's numbers were taken by `validation/hw/h100/measure_suite.sh` on 2026-11-24. Four programs by default, the
 whole suite with `-m slow`.
 """
 
@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-QUICK = ("saxpy", "reduce_shuffle", "hist_shared")
+QUICK = ("saxpy", "reduce_shuffle", "hist_shared", "func_pointers")
 
 
 def _load() -> Any:
