@@ -37,7 +37,7 @@ EXACT = {
 #: (program, counter) that differ although the program's results are the same: divergent warps whose threads the card
 #: runs in another order, or reconverges later, than the emulator (DEVIATIONS.md EMU-1)
 _WARPS = ("bfs_level", "sssp_relax", "modexp", "raymarch", "recursion")
-_THREADS = ("spmv_csr_scalar", "pagerank_pull", "modexp", "mandelbrot", "interpreter", "recursion")
+_THREADS = ("spmv_csr_scalar", "pagerank_pull", "modexp", "mandelbrot", "interpreter", "raymarch", "recursion")
 KNOWN_DIFFERENCES = {
     *((name, "warp_instructions") for name in _WARPS),
     *((name, "thread_instructions") for name in _THREADS),
