@@ -59,27 +59,51 @@ function showTabs(tabs) {
 }
 
 // columns: [{name, key(row), show(row) -> text or node, num, title}]; a click on a heading sorts, a second one reverses.
+// Lines are made when they are first shown, at most LINES of them until the rest is asked for.
+const LINES = 1500;
+
 function sortable(columns, rows, { onRow = null, hint = null, chosen = null } = {}) {
   const head = node("tr");
   const body = node("tbody");
-  const drawn = rows.map((row) => {
+  const made = new Map();
+  let limit = LINES;
+  let order = [...rows];
+  let picked = chosen ? rows.find(chosen) : null;
+
+  function make(row) {
     const line = node("tr");
     for (const column of columns) {
       const shown = column.show ? column.show(row) : column.num ? number(column.key(row)) : String(column.key(row) ?? "");
       line.append(node("td", { className: column.num ? "num" : column.code ? "code" : "" }, shown));
     }
-    if (chosen && chosen(row)) line.classList.add("chosen");
+    if (row === picked) line.classList.add("chosen");
     if (onRow) {
       line.style.cursor = "pointer";
       line.onclick = () => {
         body.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
         line.classList.add("chosen");
+        picked = row;
         onRow(row);
       };
     }
     if (hint) hints(line, () => hint(row));
-    return { row, line };
-  });
+    return line;
+  }
+
+  function draw() {
+    const lines = order.slice(0, limit).map((row) => {
+      if (!made.has(row)) made.set(row, make(row));
+      return made.get(row);
+    });
+    if (order.length > limit) {
+      const rest = node("td", { colSpan: columns.length, textContent: `${number(order.length - limit)} more rows: click to show them` });
+      const more = node("tr", { className: "more" }, rest);
+      more.onclick = () => { limit = Infinity; draw(); };
+      lines.push(more);
+    }
+    body.replaceChildren(...lines);
+  }
+
   let sorted = null;
   let falling = false;
   columns.forEach((column, index) => {
@@ -87,19 +111,19 @@ function sortable(columns, rows, { onRow = null, hint = null, chosen = null } = 
     cell.onclick = () => {
       falling = sorted === index ? !falling : Boolean(column.num);
       sorted = index;
-      const order = falling ? -1 : 1;
+      const sign = falling ? -1 : 1;
       const rank = (v) => (v === null || v === undefined ? -Infinity : v);
-      drawn.sort((a, b) => {
-        const [x, y] = [rank(column.key(a.row)), rank(column.key(b.row))];
-        return order * (x < y ? -1 : x > y ? 1 : 0);
+      order.sort((a, b) => {
+        const [x, y] = [rank(column.key(a)), rank(column.key(b))];
+        return sign * (x < y ? -1 : x > y ? 1 : 0);
       });
       head.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       cell.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      body.replaceChildren(...drawn.map((d) => d.line));
+      draw();
     };
     head.append(cell);
   });
-  body.append(...drawn.map((d) => d.line));
+  draw();
   return node("table", {}, node("thead", {}, head), body);
 }
 
