@@ -12,7 +12,9 @@ from mkdocs.structure.files import File, Files
 
 FOLDER = Path(__file__).parents[2] / "validation"
 PAGES = {"validation-results.md": "RESULTS.md", "deviations.md": "DEVIATIONS.md", "calibration.md": "CALIBRATION.md"}
-MISSING = "# Validation results\n\nNot in this checkout: `archsim validate h100 --results validation/RESULTS.md` writes it.\n"
+MISSING = (
+    "# Validation results\n\nNot in this checkout: `archsim validate h100 --results validation/RESULTS.md` writes it.\n"
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
