@@ -67,7 +67,10 @@ def load_programs(folder: Path) -> list[Program]:
     try:
         rows = yaml.safe_load(path.read_text(encoding="utf-8"))
         names = ("name", "file", "kernel", "args_small", "args_large", "nvcc_flags", "exact", "varies")
-        return [Program(**{n: tuple(r[n]) if isinstance(r[n], list) else r[n] for n in names}) for r in rows]
+        fields: list[dict[str, Any]] = [
+            {n: tuple(r[n]) if isinstance(r[n], list) else r[n] for n in names} for r in rows
+        ]
+        return [Program(**values) for values in fields]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise RunError(f"{path}: can't be used: {error}") from None
 
