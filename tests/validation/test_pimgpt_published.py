@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -128,3 +130,14 @@ def test_grouped_queries_gated_mlp_and_output_head_add_what_they_should():
     head = run_model(GptModel(**shape, output_head=True, vocab=51200), load_system(), 64)
     assert head.counts_by_op["head"].macs == 64 * 1024 * 51200 // 16
     assert np.all(head.busy_ps >= 0) and head.total_ps > plain.total_ps
+
+
+def test_1024_tokens_of_gpt2_xl_take_less_than_a_minute_and_a_gigabyte():
+    code = (
+        "import resource, time; from archsim.cli import main; start = time.process_time()\n"
+        "assert main(['pim', 'run', 'gpt2-xl', '--tokens', '1024', '--json']) == 0\n"
+        "print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    seconds, kilobytes = out.splitlines()[-1].split()
+    assert float(seconds) < 60 and int(kilobytes) < 2**20
