@@ -19,6 +19,8 @@ REGISTER_WORDS = 6  # 336 register ids in 64-bit words, the sign bit unused: 63 
 IDS_PER_WORD = 56
 MAX_IBUFFER = 16
 MAX_BARRIERS = 16
+CONST_MISSES = 32  # constant misses of an SM that are merged by line
+CONST_MERGED = 1 << 16  # tag of their request
 MISS_NODES = 640  # that one instruction can take: LDL.128 touches 128 lines, each with a miss and waits for others (5)
 MAX_GROUPS = 8  # LDGSTS groups of one warp that may be open
 
@@ -251,6 +253,9 @@ SM = np.dtype(
         ("refill", "i8"),  # a warp will need its next segment soon
         ("done_ctas", "i8"),
         ("lru", "i8"),
+        ("const_waiting", "i8"),  # constant misses on their way, in the order in which they were found
+        ("const_line", "i8", (CONST_MISSES,)),
+        ("const_tag", "i4", (CONST_MISSES,)),
     ],
     align=True,
 )

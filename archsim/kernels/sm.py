@@ -8,6 +8,7 @@ the stall reason that put it to sleep.
 from archsim.kernels import l1, small_cache
 from archsim.kernels.bits import ctz
 from archsim.kernels.layout import (
+    CONST_MERGED,
     CTA_DONE,
     EV_ACK,
     EV_BARRIER,
@@ -231,11 +232,32 @@ def _fl_arrived(m, s, k, line, now):
 
 @jit
 def _constant_reply(m, s, tag, address, sectors, now):
-    """A constant line came from the chip."""
+    """A constant line came from the chip: for one miss, or for all that wait for it."""
     p = m.par[0]
-    m.sm[s]["lru"] += 1
-    small_cache.insert(m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], address >> 7, m.sm[s]["lru"])
-    line = ((address - (1 << 51)) >> 6) | (1 if sectors & 3 == 0 else 0)
+    sm = m.sm[s]
+    sm["lru"] += 1
+    small_cache.insert(m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], address >> 7, sm["lru"])
+    first = (address - (1 << 51)) >> 6
+    if tag != CONST_MERGED:
+        _constant_for(m, s, tag, first | (1 if sectors & 3 == 0 else 0), now)
+        return
+    kept = 0
+    for i in range(sm["const_waiting"]):
+        line = sm["const_line"][i] + 0
+        waiting = sm["const_tag"][i] + 0
+        if line >> 1 == first >> 1:
+            _constant_for(m, s, waiting, line, now)
+        else:
+            sm["const_line"][kept] = line
+            sm["const_tag"][kept] = waiting
+            kept += 1
+    sm["const_waiting"] = kept
+
+
+@jit
+def _constant_for(m, s, tag, line, now):
+    """A constant line reached L1 for a sub-core's operand or an LDC."""
+    p = m.par[0]
     if tag >= 64:
         small_cache.insert(m.caches[s], small_cache.vl_base(p), p["vl_sets"], p["vl_ways"], line, m.sm[s]["lru"])
         complete_one(m, s, tag - 64, now)

@@ -9,6 +9,8 @@ issue; the table of measured latencies (E.2) then fixes when its registers are f
 from archsim.kernels import coalesce, l1, small_cache
 from archsim.kernels.bits import popcount
 from archsim.kernels.layout import (
+    CONST_MERGED,
+    CONST_MISSES,
     EV_LDGSTS,
     EV_LOAD_DONE,
     EV_READERS,
@@ -341,7 +343,20 @@ def constant_line_in_l1(line):
 
 @jit
 def request_constant(m, s, line, tag, now):
-    """Fetch a constant line from the chip; ``tag``: sub-core for a fixed-latency operand, 64 + PRT entry for LDC."""
+    """Fetch a constant line from the chip; ``tag``: sub-core for a fixed-latency operand, 64 + PRT entry for LDC.
+
+    Misses of one 128-byte line share a request.
+    """
+    sm = m.sm[s]
+    n = sm["const_waiting"]
+    if n < CONST_MISSES:
+        sm["const_line"][n] = line
+        sm["const_tag"][n] = tag
+        sm["const_waiting"] = n + 1
+        for i in range(n):
+            if sm["const_line"][i] >> 1 == line >> 1:
+                return
+        tag = CONST_MERGED
     send(m, s, now, CONST_SPACE + (line >> 1 << 7), REQ_CONST, 3 << (2 * (line & 1)), tag, 0, 0, 0)
 
 
