@@ -144,6 +144,14 @@ class L2Spec(Spec):
         doc="extra hop to the other partition, hit or miss",
         source="Hopper sheet 3: 150 A100, 160-175 H100",
     )
+    slice_block_bytes: int = param(
+        512,
+        unit="bytes",
+        ge=128,
+        le=1 << 20,
+        doc="consecutive bytes that lie in one slice before the next is chosen by the hash",
+        source="measured on an H100: CALIBRATION.md",
+    )
     slice_bytes_per_cycle: float = param(
         32.0,
         unit="bytes/cycle",
@@ -171,7 +179,7 @@ class L2Spec(Spec):
         unit="cycles",
         ge=0.01,
         le=1000,
-        doc="two atomic units (those of a line) take this long for an atomic packet each: one sector, distinct words",
+        doc="time of a slice's atomic unit for a packet: one sector, distinct words",
         source="hw/h100/micro_2026-11-24.csv: RED_add_u32 lanes_of_one_line_shared_by_all_warps_132SM 7.76 lanes/clk",
     )
     atomic_same_word_cycles: float = param(

@@ -218,6 +218,14 @@ class FrontEndSpec(Spec):
         doc="lines of the aligned block that an L1 instruction miss brings from the chip",
         source="gpu-core C.3 (released code): one; more where a card was measured (validation/CALIBRATION.md)",
     )
+    launch_constant_bytes: int = param(
+        0,
+        unit="bytes",
+        ge=0,
+        le=65536,
+        doc="constant bank 0 (geometry, parameters) that is in the L1 constant cache of an SM when its first CTA starts",
+        source="0 where not measured; H100: CALIBRATION.md",
+    )
     launch_prefetch_bytes: int = param(
         0,
         unit="bytes",

@@ -16,13 +16,12 @@ from archsim.errors import ArchsimError, RunError
 from archsim.isa.control import format_control
 from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
-from archsim.kernels.sm_memory import CONST_SPACE
 from archsim.model.compile import entry
 from archsim.model.machine import Residency, build_chip, build_machine, parameters, residency
 from archsim.model.program import static_records
 from archsim.trace.layout import LaunchInfo
 
-PARAMETER_LINES = (CONST_SPACE >> 7, 64)  # constant bank 0, 8 KB: geometry and parameters
+PARAMETER_LINES = (lay.CONST_SPACE >> 7, 64)  # constant bank 0, 8 KB: geometry and parameters
 CALL_SECONDS = 0.2  # time that one call into compiled code is to take: progress and Ctrl-C react at this pace
 FIRST_WINDOWS = 16
 FAR_FUTURE = 1 << 58
@@ -218,11 +217,12 @@ class Runner:
         return start_kernel(self._memory, fresh_dram(self.config))
 
     def _fill_l2(self, chip: lay.Chip) -> None:
-        """What the host put into L2 before the launch: copies, and the launch's own constants."""
+        """What is in L2 when the first CTA starts: host copies, the launch's constants, the code that it prefetches."""
         copies = [] if self.config.memory.flush_between_kernels else self._pending_copies
         self._pending_copies = []
         copy_lines = entry("full_backend", "copy_lines")
-        for first, count in [*copies, PARAMETER_LINES]:
+        code = (lay.INSTRUCTION_SPACE >> 7, self.config.sm.front_end.launch_prefetch_bytes >> 7)
+        for first, count in [*copies, PARAMETER_LINES, code]:
             copy_lines(chip, first, count)
 
     def _chip(self, par: Any, fit: Residency) -> lay.Chip:

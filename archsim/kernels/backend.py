@@ -11,6 +11,8 @@ from archsim.kernels.layout import (
     EV_INST,
     EV_REPLY_DIRECT,
     EV_REPLY_L1,
+    CONST_SPACE,
+    INSTRUCTION_SPACE,
     REQ_ATOMIC,
     REQ_CONST,
     REQ_INST,
@@ -18,7 +20,6 @@ from archsim.kernels.layout import (
     REQ_WRITE,
     jit,
 )
-from archsim.kernels.sm_memory import CONST_SPACE
 from archsim.kernels.wheel import schedule
 
 SECTOR_BYTES = 32
@@ -150,7 +151,7 @@ def _serve(m, chip, s, r):
     c["l2_free_milli"] = start + count * p["l2_milli_per_sector"]
     wait = c["l2_free_milli"] // 1000 - time
     outcome = count << 32
-    if kind != REQ_CONST or not _is_parameter_bank(r["line"]):
+    if not _launch_brought(p, kind, r["line"]):
         outcome = _access(m, chip, s, line, sectors, kind == REQ_WRITE, time)
     _count(st, kind, count, outcome >> 32)
     trip = p["l2_trip"] + wait + (outcome & 0xFFFFFFFF)
@@ -166,9 +167,11 @@ def _serve(m, chip, s, r):
 
 
 @jit
-def _is_parameter_bank(address):
-    """Constant bank 0: the launch writes it (geometry and parameters) through L2, so it is there, flushed or not."""
-    return (address - CONST_SPACE) >> CONST_BANK_SHIFT == 0
+def _launch_brought(p, kind, address):
+    """What the launch itself put into L2, flushed or not: constant bank 0, and the code that it prefetches."""
+    if kind == REQ_CONST:
+        return (address - CONST_SPACE) >> CONST_BANK_SHIFT == 0
+    return kind == REQ_INST and address - INSTRUCTION_SPACE < p["launch_lines"] * 16 * p["line_insts"]
 
 
 @jit

@@ -8,10 +8,10 @@ hands over all replies that arrive within the window after it. Requests in fligh
 from archsim.kernels.backend import sort_by_time
 from archsim.kernels.dram import advance
 from archsim.kernels.dram_queue import push
-from archsim.kernels.l2 import fill_home, find, serve_slice, set_of, take_forwards, touch, victim_of
+from archsim.kernels.l2 import channel_of, fill_home, find, serve_slice, set_of, take_forwards, touch, victim_of
 from archsim.kernels.layout import NEVER, jit
 from archsim.kernels.memory_layout import REPLY_SLOTS, SECTORS, TICK_SHIFT
-from archsim.kernels.noc import deliver, empty_outboxes, hashed, next_reply, take_requests
+from archsim.kernels.noc import deliver, empty_outboxes, locate, next_reply, take_requests
 from archsim.kernels.ref import ref
 
 
@@ -69,7 +69,7 @@ def _push(f, d, time, access):
         sector = access % SECTORS
         ways = f.tags.shape[1]
         line = f.tags[place // ways, place % ways]
-    channel, upper = hashed(p["channel_hash"], line)
+    channel, upper = channel_of(f, line)
     bank, row, column = _decode(f, upper * SECTORS + sector)
     tick = max(time * p["ticks_numerator"] >> TICK_SHIFT, d.channel[channel]["now"])
     if not push(d, channel, tick, bank, row, column, write, access):
@@ -148,7 +148,7 @@ def copy_lines(chip, first, count):
 @jit
 def _copy_lines(f, first, count):
     for line in range(first, first + count):
-        home, upper = hashed(f.par[0]["slice_hash"], line)
+        home, upper = locate(f, line)
         index = set_of(f, home, upper)
         place = find(f, index, line)
         if place < 0:

@@ -23,7 +23,7 @@ from archsim.kernels.layout import (
     jit,
 )
 from archsim.kernels.memory_layout import KIND_FORWARD, SECTORS
-from archsim.kernels.noc import enqueue, entry_slice, free_node, hashed, new_node, send_reply
+from archsim.kernels.noc import enqueue, entry_slice, free_node, hashed, locate, new_node, send_reply
 
 SECTOR_BYTES = 32
 BLOCKED = -1
@@ -111,12 +111,25 @@ def _access_dram(f, time, access):
 
 
 @jit
+def channel_of(f, line):
+    """DRAM channel of a line, and its number within the channel: slices sit before the channel that they share."""
+    p = f.par[0]
+    per = p["slices_per_channel"]
+    if per == 0:  # channels and slices do not divide: hashed apart
+        shift = p["block_shift"]
+        channel, upper = hashed(p["channel_hash"], line >> shift)
+        return channel, (upper << shift) | (line & ((1 << shift) - 1))
+    home, upper = locate(f, line)
+    return home // per, upper * per + home % per
+
+
+@jit
 def _has_room(f, line):
     """True if the queues towards DRAM take the accesses of one more miss."""
     p = f.par[0]
     if f.state[0]["misses"] + 4 * SECTORS > f.miss.shape[0] or f.state[0]["forwards"] == f.forward.shape[0]:
         return False
-    channel, _ = hashed(p["channel_hash"], line)
+    channel, _ = channel_of(f, line)
     return f.in_dram[channel] < p["dram_backlog"]
 
 
@@ -165,7 +178,7 @@ def _serve(m, f, i, n, start):
     """One request at one slice; False if it has to wait for a miss to return. May free the node or move it."""
     p = f.par[0]
     r = f.node[n]
-    home, upper = hashed(p["slice_hash"], r["line"])
+    home, upper = locate(f, r["line"])
     kind = r["kind"]
     s = r["sm"]
     if kind == REQ_WRITE or kind == REQ_ATOMIC or kind == REQ_REDUCTION:
@@ -212,7 +225,7 @@ def take_forwards(f):
     sort_by_time(f.forward, c["forwards"])
     for i in range(c["forwards"]):
         n = f.forward[i, 1]
-        home, _ = hashed(f.par[0]["slice_hash"], f.node[n]["line"])
+        home, _ = locate(f, f.node[n]["line"])
         enqueue(f, home, 1, n)
     c["forwards"] = 0
 
@@ -371,28 +384,20 @@ def finish(f, n, place):
 
 @jit
 def _execute(f, r, i, data):
-    """Atomic units: the first two sectors of a line in that of slice ``i``, the others in its neighbour's (measured).
+    """Atomic unit of slice ``i``; returns when it is done.
 
     ``ops`` counts packets: one a sector, or one a lane where lanes name the same word, which takes longer (measured).
     """
     p = f.par[0]
-    sectors = r["sectors"]
     cost = p["atomic_milli"]
     packets = r["ops"]
-    if packets > popcount(sectors):
+    if packets > popcount(r["sectors"]):
         cost = p["float_milli"] if r["what"] == ATOMIC_FLOAT else p["same_word_milli"]
     elif r["what"] == ATOMIC_SWAP:
         cost = p["swap_milli"]
-    done = data
-    total = max(popcount(sectors), 1)
-    for half in range(2):
-        mine = popcount((sectors >> (2 * half)) & 3)
-        if mine > 0:
-            x = f.slice[min(i ^ half, p["slices"] - 1)]
-            start = max(data * 1000, x["atomic_free"])
-            x["atomic_free"] = start + packets * mine * cost // total
-            done = max(done, x["atomic_free"] // 1000)
-    return done
+    x = f.slice[i]
+    x["atomic_free"] = max(data * 1000, x["atomic_free"]) + packets * cost
+    return max(data, x["atomic_free"] // 1000)
 
 
 @jit

@@ -19,6 +19,8 @@ REGISTER_WORDS = 6  # 336 register ids in 64-bit words, the sign bit unused: 63 
 IDS_PER_WORD = 56
 MAX_IBUFFER = 16
 MAX_BARRIERS = 16
+INSTRUCTION_SPACE = 1 << 50  # where program code lies in the address space that L2 sees
+CONST_SPACE = 1 << 51  # where constant banks lie among the addresses that the chip sees
 CONST_MISSES = 32  # constant misses of an SM that are merged by line
 CONST_MERGED = 1 << 16  # tag of their request
 MISS_NODES = 640  # that one instruction can take: LDL.128 touches 128 lines, each with a miss and waits for others (5)
@@ -125,7 +127,7 @@ PARAM_NAMES = (
     "l1_sets l1_lines l1_write_allocate l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
     # chip
     "l2_trip l2_far_extra l2_partitions l2_sets l2_ways l2_milli_per_sector dram_trip dram_milli_per_sector "
-    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli acks"
+    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli launch_constants acks"
 ).split()
 PARAM = np.dtype([(name, "i8") for name in PARAM_NAMES])
 
@@ -253,6 +255,7 @@ SM = np.dtype(
         ("refill", "i8"),  # a warp will need its next segment soon
         ("done_ctas", "i8"),
         ("lru", "i8"),
+        ("launched", "i8"),  # what the launch itself brings to this SM is there
         ("const_waiting", "i8"),  # constant misses on their way, in the order in which they were found
         ("const_line", "i8", (CONST_MISSES,)),
         ("const_tag", "i4", (CONST_MISSES,)),

@@ -65,6 +65,15 @@ def hashed(h, number):
 
 
 @jit
+def locate(f, line):
+    """Home slice of a line, and its number within the slice. Blocks of lines stay together (`l2.slice_block_bytes`)."""
+    p = f.par[0]
+    shift = p["block_shift"]
+    home, upper = hashed(p["slice_hash"], line >> shift)
+    return home, (upper << shift) | (line & ((1 << shift) - 1))
+
+
+@jit
 def entry_slice(f, home, partition):
     """The slice of ``partition`` that stands for slice ``home``."""
     n = f.par[0]["slices_per_partition"]
@@ -129,7 +138,7 @@ def _enter(m, f, s, r):
     x["what"] = r["what"]
     x["far"] = 0
     f.in_network[s] += 1
-    home, _ = hashed(p["slice_hash"], line)
+    home, _ = locate(f, line)
     enqueue(f, entry_slice(f, home, s % p["partitions"]), 0, n)
 
 

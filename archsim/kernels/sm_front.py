@@ -11,6 +11,8 @@ from archsim.kernels import small_cache
 from archsim.kernels.bits import ctz
 from archsim.kernels.hooks import advance, observe, perfect
 from archsim.kernels.layout import (
+    CONST_SPACE,
+    INSTRUCTION_SPACE,
     EV_FETCH,
     MAX_IBUFFER,
     REQ_INST,
@@ -19,7 +21,6 @@ from archsim.kernels.layout import (
 from archsim.kernels.ports import send
 from archsim.kernels.wheel import schedule
 
-INSTRUCTION_SPACE = 1 << 50  # where program code sits in the address space that L2 sees
 
 # States of an entry of Machine.pending (prefetch FIFO first, then demand misses).
 FREE, WAITING, ARRIVED = range(3)
@@ -272,6 +273,13 @@ def launch_prefetch(m, s, pc, now):
     """The first CTA of a launch starts on this SM: code begins to come into L1, as far as the launch asks for it."""
     p = m.par[0]
     sm = m.sm[s]
+    if sm["launched"] == 0:
+        sm["launched"] = 1
+        for i in range(p["launch_constants"]):
+            sm["lru"] += 1
+            small_cache.insert(
+                m.caches[s], small_cache.l1i_base(p), p["l1i_sets"], p["l1i_ways"], (CONST_SPACE >> 7) + i, sm["lru"]
+            )
     if p["launch_lines"] == 0 or sm["code_end"] != 0:
         return
     sm["code_next"] = pc // p["line_insts"]

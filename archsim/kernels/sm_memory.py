@@ -9,6 +9,7 @@ issue; the table of measured latencies (E.2) then fixes when its registers are f
 from archsim.kernels import coalesce, l1, small_cache
 from archsim.kernels.bits import popcount
 from archsim.kernels.layout import (
+    CONST_SPACE,
     CONST_MERGED,
     CONST_MISSES,
     EV_LDGSTS,
@@ -48,7 +49,6 @@ from archsim.kernels.sm_operands import ports_free, write_back_at
 from archsim.kernels.wheel import schedule
 
 LOCAL_SPACE = 1 << 46  # local memory of all warps, word-interleaved over the lanes
-CONST_SPACE = 1 << 51
 
 
 @jit

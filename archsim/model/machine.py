@@ -140,6 +140,7 @@ def _front_end_parameters(config: MachineConfig) -> dict[str, int]:
         "l1i_ways": front.l1i.ways,
         "l1i_fill": front.l1i_fill_lines,
         "l1i_mshrs": front.l1i.mshrs,
+        "launch_constants": front.launch_constant_bytes // LINE_BYTES,
         "launch_lines": front.launch_prefetch_bytes // front.l0i.line_bytes,
         "l0_l1_request": front.l0_to_l1_latency_cycles,
         "l0_l1_reply": front.l1_to_l0_latency_cycles,

@@ -103,6 +103,8 @@ def _check(config: MachineConfig) -> None:
         raise ConfigError("l2.line_bytes, l2.sector_bytes: the full backend has lines of 128 bytes in sectors of 32")
     if l2.slices % l2.partitions:
         raise ConfigError(f"l2.slices: {l2.slices} slices do not divide into l2.partitions = {l2.partitions}")
+    if l2.slice_block_bytes % LINE_BYTES or l2.slice_block_bytes & (l2.slice_block_bytes - 1):
+        raise ConfigError(f"l2.slice_block_bytes: {l2.slice_block_bytes} is not {LINE_BYTES} times a power of two")
     if l2.bytes % (LINE_BYTES * l2.ways * l2.slices):
         raise ConfigError(
             f"l2.bytes: {l2.bytes} is not a whole number of sets of {l2.ways} ways in each of {l2.slices} slices"
@@ -114,7 +116,7 @@ def _milli(value: float) -> int:
 
 
 def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndarray:
-    l2, noc = config.l2, config.noc
+    l2, noc, channels = config.l2, config.noc, config.dram.channels
     organization = dram.config.organization
     if dram.config.burst_bytes != SECTOR_BYTES:
         raise ConfigError(
@@ -135,10 +137,10 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
         "mshrs": l2.mshr_entries,
         "read_milli": _milli(SECTOR_BYTES / l2.slice_bytes_per_cycle),
         "write_milli": _milli(SECTOR_BYTES / l2.slice_write_bytes_per_cycle),
-        "atomic_milli": _milli(2 * l2.atomic_cycles),  # of each of the two units that a line has
+        "atomic_milli": _milli(l2.atomic_cycles),
         "same_word_milli": _milli(l2.atomic_same_word_cycles),
         "float_milli": _milli(l2.atomic_float_same_word_cycles),
-        "swap_milli": _milli(2 * l2.atomic_swap_cycles),
+        "swap_milli": _milli(l2.atomic_swap_cycles),
         "write_packet_milli": _milli(1 / noc.write_sectors_per_cycle),
         "reduction_packet_milli": _milli(1 / noc.reduction_packets_per_cycle),
         "atomic_packet_milli": _milli(1 / noc.atomic_packets_per_cycle),
@@ -149,6 +151,8 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
         "ticks_numerator": round(ticks * (1 << lay.TICK_SHIFT)),
         "slice_queue": l2.queue_entries,
         "in_network": noc.buffer_entries,
+        "block_shift": (l2.slice_block_bytes // LINE_BYTES).bit_length() - 1,
+        "slices_per_channel": l2.slices // channels if l2.slices % channels == 0 else 0,
         "bank_xor": organization["bankgroup"] * organization["bank"] - 1 if l2.hash == "ipoly" else 0,
     }
     if set(values) != set(lay.PAR_NAMES):
@@ -156,7 +160,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
     for name, value in values.items():
         par[name] = value
     par["slice_hash"][0] = _hash(l2.slices, l2.hash)
-    par["channel_hash"][0] = _hash(config.dram.channels, l2.hash)
+    par["channel_hash"][0] = _hash(channels, l2.hash)
     return par
 
 
