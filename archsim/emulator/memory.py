@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from archsim.errors import EmulationError
 
-GRANULE = 256  # bytes: allocation alignment and unit of the validity map
-DEFAULT_BASE = 0x2_0000_0000  # first heap address; any 256-byte aligned value below the windows
+GRANULE = 256  # bytes: unit of the validity map
+ALIGNMENT = 512  # bytes, of allocations: what cudaMalloc gives on real cards (it promises 256)
+DEFAULT_BASE = 0x2_0000_0000  # first heap address; any 512-byte aligned value below the windows
 
 
 class DeviceMemory:
@@ -43,10 +44,10 @@ class DeviceMemory:
         self.live: dict[int, int] = {}  # address -> bytes
         self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, bytes), sorted, coalesced
 
-    def alloc(self, nbytes: int, align: int = 256) -> int:
+    def alloc(self, nbytes: int, align: int = ALIGNMENT) -> int:
         """Address of a new block of `nbytes`; EmulationError when the heap is full."""
         need = max(-(-nbytes // GRANULE), 1) * GRANULE
-        align = max(align, GRANULE)
+        align = max(align, ALIGNMENT)
         for i, (start, size) in enumerate(self._free):
             offset = -(-(start + self.base) // align) * align - self.base
             if offset + need <= start + size:

@@ -18,6 +18,11 @@ CARDS = {"h100": "h100_sxm", "h200": "h200_sxm"}
 PROTOCOLS = ("flushed", "kept")
 
 
+def protocol_overrides(protocol: str) -> tuple[str, ...]:
+    """Parameters of a validation run: the full memory backend, caches as the protocol leaves them."""
+    return "memory.backend=full", f"memory.flush_between_kernels={str(protocol == 'flushed').lower()}"
+
+
 def compare_suite(
     card: str,
     *,
@@ -43,7 +48,7 @@ def compare_suite(
             key=p.name,
             trace=(suite.shipped_trace(p, suite.ARCH) or "") if quick else "",
             config=machine,
-            overrides=tuple(overrides),
+            overrides=(*protocol_overrides(protocol), *overrides),
             kept=protocol == "kept",
             program=p,
         )

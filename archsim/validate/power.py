@@ -14,7 +14,7 @@ from archsim.energy import EnergyTable, KernelEnergy, config_table, kernel_energ
 from archsim.errors import ArchsimError, RunError
 from archsim.validate import suite
 from archsim.validate.comparison import HALVES
-from archsim.validate.hardware import CARDS
+from archsim.validate.hardware import CARDS, protocol_overrides
 from archsim.validate.simulate import Simulated, Task, run_tasks
 from archsim.validate.statistics import ErrorStats, error_stats
 from archsim.validate.tables import columns, markdown, number, percent
@@ -93,7 +93,16 @@ def compare_power(
         (r["program"], r["size"]): r for r in rows if r["size"] in ("small", "large") and r["program"] in programs
     }
     tasks = [
-        Task(f"{name} {size}", "", CARDS[card], kept=True, program=programs[name], size=size) for name, size in measured
+        Task(
+            f"{name} {size}",
+            "",
+            CARDS[card],
+            overrides=protocol_overrides("kept"),
+            kept=True,
+            program=programs[name],
+            size=size,
+        )
+        for name, size in measured
     ]
     results = run_tasks(tasks, jobs, done)
     out = PowerComparison(table.name, [], {}, notes)
