@@ -21,6 +21,7 @@ from archsim.model.machine import Residency, build_chip, build_machine, paramete
 from archsim.model.program import static_records
 from archsim.trace.layout import LaunchInfo
 
+LINE_BYTES = 128
 PARAMETER_LINES = (lay.CONST_SPACE >> 7, 64)  # constant bank 0, 8 KB: geometry and parameters
 CALL_SECONDS = 0.2  # time that one call into compiled code is to take: progress and Ctrl-C react at this pace
 FIRST_WINDOWS = 16
@@ -164,6 +165,10 @@ class Runner:
         par = parameters(self.config, launch, scoreboard, fit.shared_carveout_bytes, acks)
         machine = build_machine(self.config, par, ins, self._log_entries, self._per_pc)
         chip = self._chip(par, fit)
+        if chip.memory is not None:
+            ahead = self.config.sm.front_end.launch_prefetch_bytes
+            code = min(ahead, kernel.program.instruction_bytes * len(kernel.program.instructions))
+            machine.stats[0]["dram_read_bytes"] += self._fill_l2(chip, -(-code // LINE_BYTES))
         feed = Feed(kernel, fit.ctas_per_sm * self.config.num_sms)
         compiling = time.perf_counter()
         feed.fill_queue(chip)
@@ -216,20 +221,21 @@ class Runner:
             flush(self._memory)
         return start_kernel(self._memory, fresh_dram(self.config))
 
-    def _fill_l2(self, chip: lay.Chip) -> None:
-        """What is in L2 when the first CTA starts: host copies, the launch's constants, the code that it prefetches."""
+    def _fill_l2(self, chip: lay.Chip, code_lines: int) -> int:
+        """What is in L2 when the first CTA starts: host copies, the launch's constants, the code that it prefetches.
+
+        Returns the bytes of code that came from DRAM.
+        """
         copies = [] if self.config.memory.flush_between_kernels else self._pending_copies
         self._pending_copies = []
         copy_lines = entry("full_backend", "copy_lines")
-        code = (lay.INSTRUCTION_SPACE >> 7, self.config.sm.front_end.launch_prefetch_bytes >> 7)
-        for first, count in [*copies, PARAMETER_LINES, code]:
+        for first, count in [*copies, PARAMETER_LINES]:
             copy_lines(chip, first, count)
+        return LINE_BYTES * int(copy_lines(chip, lay.INSTRUCTION_SPACE >> 7, code_lines))
 
     def _chip(self, par: Any, fit: Residency) -> lay.Chip:
         chip = build_chip(self.config, par, self._full_memory())
-        if chip.memory is not None:
-            self._fill_l2(chip)
-        elif self._l2 is not None and not self.config.memory.flush_between_kernels:
+        if chip.memory is None and self._l2 is not None and not self.config.memory.flush_between_kernels:
             chip = chip._replace(l2=self._l2)
             chip.l2["ready"] = 0
             chip.state["stamp"] = int(chip.l2["stamp"].max()) + 1

@@ -141,17 +141,22 @@ def next_reply_cycle(chip):
 
 
 def copy_lines(chip, first, count):
-    """Host copy: ``count`` lines from ``first`` on are left in L2, clean (gpu-core G.2). Entry point."""
-    _copy_lines(ref(chip.memory), first, count)
+    """Leave ``count`` lines from line ``first`` on in L2, clean; returns how many were not there. Entry point.
+
+    Host copies (gpu-core G.2: perf_sim_memcpy), and what a launch brings.
+    """
+    return _copy_lines(ref(chip.memory), first, count)
 
 
 @jit
 def _copy_lines(f, first, count):
+    new = 0
     for line in range(first, first + count):
         home, upper = locate(f, line)
         index = set_of(f, home, upper)
         place = find(f, index, line)
         if place < 0:
+            new += 1
             place = victim_of(f, index, False)
             ways = f.tags.shape[1]
             f.tags[index, place - index * ways] = line
@@ -161,3 +166,4 @@ def _copy_lines(f, first, count):
         x["dirty"] = 0
         x["copies"] = 0
         touch(f, place)
+    return new

@@ -78,6 +78,8 @@ GPT = [
     ("WR", "RDMAC16", {-1: 7}), ("WR", "PRE", {SAME: 6 + 1 + 12, OTHER: 1}), ("WR", "PREA", {-1: 19}),
     ("WR", "WRGB", {-1: 1}), ("RD", "WRGB", {-1: 4}), ("REFAB", "ACT16", {-1: 455}), ("REFAB", "ACT", {SAME: 455}),
     ("REFPB", "ACT16", {-1: 228}), ("REFPB", "ACT", {SAME: 228, OTHER: 8}), ("ACT16", "ACT16", {-1: 24}),
+    ("ACT16", "WRV16", {-1: 12}), ("ACT", "WRV16", {-1: 12}), ("WRV16", "PREA", {-1: 6 + 1 + 12}),
+    ("WRV16", "RDMAC16", {-1: 7}), ("WRV16", "WRV16", {-1: 1}), ("WRV16", "MAC16", {-1: 1}),
     ("ACT", "ACT", {SAME: 24, OTHER: 1}), ("WRA", "ACT16", {-1: 6 + 1 + 12 + 12}), ("RDA", "ACT16", {-1: 13}),
 ]  # fmt: skip
 
