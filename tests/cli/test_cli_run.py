@@ -178,6 +178,8 @@ def test_ctrl_c_leaves_a_marked_partial_result(cli, two_kernels, tmp_path, monke
         yield lambda *_: os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("archsim.cli._progress.kernel_progress", press)
+    monkeypatch.setattr("archsim.engine.run.FIRST_WINDOWS", 1)  # however fast the machine: not all in one call
+    monkeypatch.setattr("archsim.engine.run.CALL_SECONDS", 0.0)
     code, out, _ = cli("run", two_kernels, *MACHINE, "-o", "cut")
     assert code == 130
     assert "interrupted" in out
