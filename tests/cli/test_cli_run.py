@@ -175,7 +175,7 @@ def test_max_cycles_gives_a_partial_result_that_still_adds_up(cli, trace):
 def test_ctrl_c_leaves_a_marked_partial_result(cli, two_kernels, tmp_path, monkeypatch):
     @contextmanager
     def press(shown, sizes):
-        yield lambda *_: os.kill(os.getpid(), signal.SIGINT)
+        yield lambda kernel, kernels, done, total: os.kill(os.getpid(), signal.SIGINT) if done > 0 else None
 
     monkeypatch.setattr("archsim.cli._progress.kernel_progress", press)
     monkeypatch.setattr("archsim.engine.run.FIRST_WINDOWS", 1)  # however fast the machine: not all in one call
