@@ -223,7 +223,7 @@ class FrontEndSpec(Spec):
         unit="bytes",
         ge=0,
         le=65536,
-        doc="constant bank 0 (geometry, parameters) that is in the L1 constant cache of an SM when its first CTA starts",
+        doc="constant bank 0 (geometry, parameters) that is in an SM's L1 constant cache when its first CTA starts",
         source="0 where not measured; H100: CALIBRATION.md",
     )
     launch_prefetch_bytes: int = param(

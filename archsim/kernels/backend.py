@@ -6,12 +6,12 @@ the result does not depend on the order in which the SMs ran. Rates are in thous
 
 from archsim.kernels.bits import popcount
 from archsim.kernels.layout import (
+    CONST_SPACE,
     EV_ACK,
     EV_CONST,
     EV_INST,
     EV_REPLY_DIRECT,
     EV_REPLY_L1,
-    CONST_SPACE,
     INSTRUCTION_SPACE,
     REQ_ATOMIC,
     REQ_CONST,

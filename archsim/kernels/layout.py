@@ -127,7 +127,8 @@ PARAM_NAMES = (
     "l1_sets l1_lines l1_write_allocate l1_buckets barrier_interval barrier_latency sm_port_bytes request_bytes "
     # chip
     "l2_trip l2_far_extra l2_partitions l2_sets l2_ways l2_milli_per_sector dram_trip dram_milli_per_sector "
-    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli launch_constants acks"
+    "atomic_milli_per_packet reply_milli_per_sector cta_launch_latency first_wave_interval cta_milli "
+    "launch_constants acks"
 ).split()
 PARAM = np.dtype([(name, "i8") for name in PARAM_NAMES])
 

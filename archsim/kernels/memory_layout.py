@@ -28,7 +28,8 @@ PAR_NAMES = (
     "slices partitions slices_per_partition sets ways "
     "crossing hit_latency far_there far_back mshrs read_milli write_milli "
     "atomic_milli same_word_milli float_milli swap_milli write_packet_milli reduction_packet_milli atomic_packet_milli "
-    "dram_there dram_back channels dram_backlog ticks_numerator in_network slice_queue bank_xor block_shift slices_per_channel"
+    "dram_there dram_back channels dram_backlog ticks_numerator in_network slice_queue bank_xor "
+    "block_shift slices_per_channel"
 ).split()
 PAR_DT = np.dtype([(name, "i8") for name in PAR_NAMES] + [("slice_hash", HASH_DT), ("channel_hash", HASH_DT)])
 TICK_SHIFT = 20  # ticks = cycles * ticks_numerator >> TICK_SHIFT

@@ -12,15 +12,14 @@ from archsim.kernels.bits import ctz
 from archsim.kernels.hooks import advance, observe, perfect
 from archsim.kernels.layout import (
     CONST_SPACE,
-    INSTRUCTION_SPACE,
     EV_FETCH,
+    INSTRUCTION_SPACE,
     MAX_IBUFFER,
     REQ_INST,
     jit,
 )
 from archsim.kernels.ports import send
 from archsim.kernels.wheel import schedule
-
 
 # States of an entry of Machine.pending (prefetch FIFO first, then demand misses).
 FREE, WAITING, ARRIVED = range(3)

@@ -9,9 +9,9 @@ issue; the table of measured latencies (E.2) then fixes when its registers are f
 from archsim.kernels import coalesce, l1, small_cache
 from archsim.kernels.bits import popcount
 from archsim.kernels.layout import (
-    CONST_SPACE,
     CONST_MERGED,
     CONST_MISSES,
+    CONST_SPACE,
     EV_LDGSTS,
     EV_LOAD_DONE,
     EV_READERS,

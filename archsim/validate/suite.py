@@ -128,7 +128,9 @@ def load_measured(folder: Path, card: str, protocol: str) -> tuple[dict[str, Mea
         latest(place, "suite_cycles_small"), "program", "protocol", "sm_active_max_median_cycles"
     )
     counters: dict[str, dict[str, str]] = {}
-    if protocol == "flushed":
+    if protocol == "flushed" and not any(place.glob("suite_counters_small_*.csv")):
+        notes.append(f"no counters were measured on this card ({card}): cycles only")
+    elif protocol == "flushed":
         rows, _ = read_table(latest(place, "suite_counters_small"), "program")
         counters = {row["program"]: row for row in rows}
     found = {}
