@@ -53,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-pc", action="store_true", help="keep issue slots by instruction (stall reasons on the SASS listing)"
     )
+    parser.add_argument(
+        "--flush-caches",
+        dest="overrides",
+        action="append_const",
+        const="memory.flush_between_kernels=true",
+        help="every kernel starts with empty caches, as under a profiler (memory.flush_between_kernels)",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no table, no progress")
 
 

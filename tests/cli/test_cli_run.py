@@ -351,3 +351,8 @@ def test_an_accelsim_kernel_file_is_imported_for_the_run(cli, tmp_path):
     found = json.loads(out)
     assert found["kernels"][0]["smsp__inst_executed.sum"] == 2
     assert any("imported for this run only" in note for note in found["notes"])
+
+
+def test_flush_caches_is_the_parameter(cli, two_kernels, tmp_path):
+    assert cli("run", two_kernels, *MACHINE, "--flush-caches", "-o", "flushed", "-q")[0] == 0
+    assert "flush_between_kernels: true" in (tmp_path / "flushed" / "config.resolved.yaml").read_text()
