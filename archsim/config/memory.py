@@ -299,7 +299,7 @@ class DramSpec(Spec):
         ge=0,
         le=100_000,
         doc="L2 slice to memory controller and back, queues empty, without the DRAM's own tRCD + CL + burst (SM clock)",
-        source="Hopper sheet 2: A40 547 - 250, less 54 ns x 1.8 GHz - see CALIBRATION.md",
+        source="set so that a cold chase takes the 547 cycles of Hopper sheet 2 (A40); test_chip.py finds 556",
     )
     address_mapping: str = param(
         "RoRaBaCoBgPcCo2Ch",
