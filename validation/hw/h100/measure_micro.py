@@ -18,10 +18,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ICACHE = {"icache_small": 0, "icache_128": 1, "icache_256": 2, "icache_512": 3}  # executable: ICACHE_PART of icache.cu
-SOURCES = ["alu_fp", "alu_int", "alu_mma", "mem_ops", "mem_lat", "mem_bw", "sync", "empty"]
+SOURCES = ["alu_fp", "alu_int", "alu_mma", "mem_ops", "mem_lat", "mem_bw", "sync", "branch", "chip", "empty"]
 EMPTY_GRIDS = [1, 132, 1320, 13200]
 EMPTY_LAUNCHES = 8  # of each grid, see empty.cu
-RUN_LIMIT_S = 20
+RUN_LIMIT_S = 60
 
 
 def build(name: str, source: str, out: Path, extra: list[str]) -> tuple[str, int, str, float]:
@@ -80,7 +80,17 @@ def ncu_empty(out: Path, log: io.TextIOBase) -> list[list[str]]:
     metrics = "sm__cycles_active.max,sm__cycles_active.avg,gpc__cycles_elapsed.max,gpu__time_duration.sum"
     result: list[list[str]] = []
     for cache in ("all", "none"):
-        command = ["ncu", "--clock-control", "none", "--cache-control", cache, "--csv", "--metrics", metrics, str(out / "empty")]
+        command = [
+            "ncu",
+            "--clock-control",
+            "none",
+            "--cache-control",
+            cache,
+            "--csv",
+            "--metrics",
+            metrics,
+            str(out / "empty"),
+        ]
         text = run(command, log, 40)
         begin = text.find('"ID"')
         if begin < 0:

@@ -158,9 +158,9 @@ def profile(
     )
 
 
-def known_metrics(program: manifest.Program, binaries: Path, scratch: Path, report: Report) -> list[str]:
+def known_metrics(listed: Path, program: manifest.Program, binaries: Path, scratch: Path, report: Report) -> list[str]:
     """The counters this ncu can collect: those it names in an error are left out and noted."""
-    lines = METRICS_FILE.read_text(encoding="utf-8").splitlines()
+    lines = listed.read_text(encoding="utf-8").splitlines()
     metrics = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     for _ in range(len(metrics)):
         rows, said = profile([program], "small", "counters", metrics, binaries, scratch)
@@ -249,6 +249,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--parts", default="plain,flushed,kept,counters", help="comma-separated, in this order")
     parser.add_argument("--sizes", default="small,large", help="comma-separated")
     parser.add_argument("--only", default="", help="regular expression of program names")
+    parser.add_argument("--metrics", type=Path, default=METRICS_FILE, help="list of counters, one a line")
     parser.add_argument("--budget-s", type=float, default=530, help="start no new batch after this many seconds")
     parser.add_argument("--batch", type=int, default=8, help="programs under one ncu process")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="parallel compilations")
@@ -276,7 +277,7 @@ def main() -> int:
         return 1
     print(f"built {len(programs)} programs ({time.monotonic() - began:.1f} s)", flush=True)
     report = Report(args.out, machine_header())
-    counters = known_metrics(programs[0], binaries, binaries, report) if "counters" in args.parts else []
+    counters = known_metrics(args.metrics, programs[0], binaries, binaries, report) if "counters" in args.parts else []
     for size in args.sizes:
         for part in args.parts:
             if part == "plain":
