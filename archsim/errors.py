@@ -22,7 +22,13 @@ class IsaError(ArchsimError):
 
 
 class RunError(ArchsimError):
-    """A run that cannot start or go on (block larger than an SM, deadlock, unwritable output)."""
+    """A run that cannot start or go on (block larger than an SM, unwritable output)."""
+
+
+class DeadlockError(RunError):
+    """A simulated kernel whose warps wait for what never comes; the message says which warp waits on what."""
+
+    exit_code = 4
 
 
 class EmulationError(ArchsimError):

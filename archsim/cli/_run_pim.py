@@ -13,8 +13,8 @@ from archsim.errors import RunError
 
 def run_pim_program(path: Path, args: argparse.Namespace) -> int:
     """Run a PIM program on the memory that ``--config`` names (default ``gddr6_aim``)."""
-    for name in ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc"):
-        if getattr(args, name):
+    for name in ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc", "threads"):
+        if getattr(args, name) and not (name == "threads" and args.threads == 1):
             option = "--" + name.replace("_", "-")
             raise RunError(f"{path}: a PIM program (not an archsim trace file): {option} does not apply to it")
     if len(args.config) > 1:

@@ -13,9 +13,9 @@ from archsim.errors import RunError
 
 def run_request_trace(path: Path, args: argparse.Namespace) -> int:
     """Run a text trace of memory requests on the memory that ``--config`` names (default ``hbm3``)."""
-    refused = ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc")
+    refused = ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc", "threads")
     for name in refused:
-        if getattr(args, name):
+        if getattr(args, name) and not (name == "threads" and args.threads == 1):
             option = "--" + name.replace("_", "-")
             raise RunError(f"{path}: a memory trace (not an archsim trace file): {option} does not apply to it")
     if len(args.config) > 1:

@@ -60,17 +60,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="memory.flush_between_kernels=true",
         help="every kernel starts with empty caches, as under a profiler (memory.flush_between_kernels)",
     )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads that share the SMs of the chip; the result is the same for any number (default: %(default)s)",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no table, no progress")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run; 0 well, 2 bad input, 130 interrupted with a partial result."""
+    from archsim.engine.team import usable_threads
     from archsim.resources import find_trace
 
     if args.max_cycles < 0:
         raise RunError(f"--max-cycles {args.max_cycles}: must not be negative")
     if args.timeline < 0:
         raise RunError(f"--timeline {args.timeline}: must not be negative")
+    usable_threads(args.threads)
     path = find_trace(args.trace)
     with ExitStack() as stack:
         notes: list[str] = []
@@ -166,6 +175,7 @@ def _simulate(
                 log_entries=entries,
                 timeline_samples=args.timeline,
                 per_pc=args.per_pc,
+                threads=args.threads,
             ), None
         except ArchsimError as error:
             partial = getattr(error, "partial_result", None)

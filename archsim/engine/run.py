@@ -11,8 +11,10 @@ import numpy as np
 
 from archsim.config import MachineConfig
 from archsim.engine.feed import Feed
+from archsim.engine.team import Team, usable_threads
 from archsim.engine.timeline import Sampler, Timeline
-from archsim.errors import ArchsimError, RunError
+from archsim.engine.watchdog import QUIET_CYCLES, describe_deadlock
+from archsim.errors import ArchsimError, DeadlockError, RunError
 from archsim.isa.control import format_control
 from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
@@ -141,9 +143,16 @@ class Runner:
     """Runs kernels one after the other on one chip; L2 keeps its contents unless the configuration flushes it."""
 
     def __init__(
-        self, config: MachineConfig, *, log_entries: int = 0, timeline_samples: int = 0, per_pc: bool = False
+        self,
+        config: MachineConfig,
+        *,
+        log_entries: int = 0,
+        timeline_samples: int = 0,
+        per_pc: bool = False,
+        threads: int = 1,
     ) -> None:
         self.config = config
+        self._threads = usable_threads(threads) if log_entries == 0 else 1  # the event log has one writer
         self.notes: list[str] = []
         self._log_entries = log_entries
         self._timeline_samples = timeline_samples
@@ -173,10 +182,11 @@ class Runner:
         compiling = time.perf_counter()
         feed.fill_queue(chip)
         entry("gpu", "settle_all")(machine, 0)  # these two compile, or load compiled code; no simulated time passes
-        entry("gpu", "run_chip")(machine, chip, feed.trace, max_cycles or FAR_FUTURE, 0)
+        entry("gpu", "run_chip")(machine, chip, feed.trace, max_cycles or FAR_FUTURE, 0, 0)
         started = time.perf_counter()
         sampler = Sampler(self._timeline_samples) if self._timeline_samples else None
-        stop = self._loop(machine, chip, feed, max_cycles, progress, sampler)
+        with Team(self._threads) as team:
+            stop = self._loop(machine, chip, feed, team, max_cycles, progress, sampler)
         result = self._collect(kernel, fit, scoreboard, machine, chip, stop)
         if sampler is not None:
             result.timeline = sampler.timeline(machine, result.cycles)
@@ -234,7 +244,7 @@ class Runner:
         return LINE_BYTES * int(copy_lines(chip, lay.INSTRUCTION_SPACE >> 7, code_lines))
 
     def _chip(self, par: Any, fit: Residency) -> lay.Chip:
-        chip = build_chip(self.config, par, self._full_memory())
+        chip = build_chip(self.config, par, self._full_memory(), self._threads)
         if chip.memory is None and self._l2 is not None and not self.config.memory.flush_between_kernels:
             chip = chip._replace(l2=self._l2)
             chip.l2["ready"] = 0
@@ -249,6 +259,7 @@ class Runner:
         machine: lay.Machine,
         chip: lay.Chip,
         feed: Feed,
+        team: Team,
         max_cycles: int,
         progress: Callable[[int], None] | None,
         sampler: Sampler | None,
@@ -256,10 +267,11 @@ class Runner:
         window = int(machine.par[0]["window_cycles"])
         windows = FIRST_WINDOWS
         limit = max_cycles or FAR_FUTURE
+        last_done = last_issue = 0
         while True:
             before = time.perf_counter()
             try:
-                stop = _advance(machine, chip, feed.trace, limit, windows, sampler)
+                stop = _advance(team, machine, chip, feed.trace, limit, windows, sampler)
                 spent = time.perf_counter() - before
                 if stop == lay.STOP_TIME:
                     windows = int(min(max(windows * min(CALL_SECONDS / max(spent, 1e-6), 4.0), 1), 1 << 20))
@@ -268,33 +280,20 @@ class Runner:
                 elif stop == lay.STOP_SEGMENTS:
                     feed.load_segments(machine, 2 * window)
                 elif stop in (lay.STOP_DONE, lay.STOP_LIMIT):
-                    return int(stop)
-                else:
-                    raise RunError(self._failure(machine, stop, feed))
+                    return stop
+                elif stop == lay.STOP_ERROR:
+                    code = int(machine.sm["error"].max())
+                    raise RunError(f"{feed.kernel.launch.name}: {ERRORS.get(code, f'internal error {code}')}")
+                done = int(machine.stats["warp_instructions"].sum())
+                now = int(chip.state[0]["now"])
+                if done != last_done:
+                    last_done, last_issue = done, now
+                if stop == lay.STOP_DEADLOCK or now - last_issue > QUIET_CYCLES:
+                    raise DeadlockError(describe_deadlock(machine, feed.kernel.program, feed.kernel.launch.name))
                 if progress is not None:
-                    progress(int(machine.stats["warp_instructions"].sum()))
+                    progress(done)
             except KeyboardInterrupt:
                 return int(lay.STOP_TIME)
-
-    def _failure(self, machine: lay.Machine, stop: int, feed: Feed) -> str:
-        name = feed.kernel.launch.name
-        if stop == lay.STOP_ERROR:
-            code = int(machine.sm["error"].max())
-            return f"{name}: {ERRORS.get(code, f'internal error {code}')}"
-        warps = np.flatnonzero(machine.wp["state"] != lay.W_EMPTY)
-        lines = []
-        for i in warps[:4]:
-            w = machine.wp[i]
-            text = (
-                feed.kernel.program.instructions[int(w["pc"])].text
-                or feed.kernel.program.instructions[int(w["pc"])].opcode
-            )
-            sm, local = divmod(int(i), self.config.sm.num_warps)
-            lines.append(f"SM {sm} warp {local} (CTA {w['trace_cta']}): {STALL_NAMES[w['why']]} before {text!r}")
-        return (
-            f"{name}: deadlock at cycle {int(machine.sm['now'].max())}: {len(warps)} warps cannot go on; "
-            + "; ".join(lines)
-        )
 
     def _collect(
         self, kernel: Any, fit: Residency, scoreboard: bool, machine: lay.Machine, chip: lay.Chip, stop: int
@@ -337,16 +336,16 @@ class Runner:
         )
 
 
-def _advance(machine: Any, chip: Any, trace: Any, limit: int, windows: int, sampler: Sampler | None) -> int:
+def _advance(team: Team, machine: Any, chip: Any, trace: Any, limit: int, windows: int, sampler: Sampler | None) -> int:
     """Up to ``windows`` windows, in the sampler's steps where there is one; returns a STOP_* code."""
     run_chip = entry("gpu", "run_chip")
     if sampler is None:
-        return int(run_chip(machine, chip, trace, limit, windows))
-    stop = lay.STOP_TIME
+        return team.run(run_chip, machine, chip, trace, limit, windows)
+    stop: int = lay.STOP_TIME
     while windows > 0 and stop == lay.STOP_TIME:
         step = min(windows, sampler.windows)
         windows -= step
-        stop = int(run_chip(machine, chip, trace, limit, step))
+        stop = team.run(run_chip, machine, chip, trace, limit, step)
         sampler.sample(machine, int(chip.state[0]["now"]))
     return stop
 
@@ -381,14 +380,16 @@ def run(
     log_entries: int = 0,
     timeline_samples: int = 0,
     per_pc: bool = False,
+    threads: int = 1,
 ) -> RunResult:
     """Simulate a trace (all its kernels, or those whose indices are given) on a machine.
 
     ``max_cycles``: stop each kernel after so many cycles (0 = no limit); the result is then marked partial.
     ``timeline_samples``: keep windowed counters in at most so many intervals a launch (0 = none). ``per_pc``: keep
-    issue slots by instruction (compiles another form of the model once).
+    issue slots by instruction (compiles another form of the model once). ``threads``: that share the SMs; the result
+    is the same for any number of them.
     """
-    runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc)
+    runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc, threads=threads)
     result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)
     started = time.perf_counter()
     copies = _copies_before_kernels(trace)

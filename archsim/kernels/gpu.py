@@ -28,7 +28,20 @@ from archsim.kernels.layout import (
 )
 from archsim.kernels.ref import ref
 from archsim.kernels.sm import run_window, settle
+from archsim.kernels.team import (
+    DISMISSED,
+    TEAM_END,
+    await_team,
+    call_team,
+    dismiss,
+    members,
+    next_call,
+    report,
+    take,
+)
 from archsim.kernels.wheel import schedule
+
+GO_ON = -1
 
 
 @jit
@@ -208,49 +221,81 @@ def _error(m):
     return False
 
 
-@jit
-def _run_sms(m, end, tr):
-    for s in range(m.par[0]["num_sms"]):
-        run_window(m, s, end, tr)
-
-
-def run_chip(m, chip, tr, max_cycle, max_windows):
+def run_chip(m, chip, tr, max_cycle, max_windows, who):
     """Advance the chip until something needs the caller; returns a STOP_* code.
 
     Entry point: compiled by `archsim.model.compile`. ``max_windows`` bounds one call, so that the caller can show
-    progress and react to Ctrl-C.
+    progress and react to Ctrl-C. Each thread of a team (`team`) calls it with its number ``who``: 0 leads, the others
+    help with the SMs until the leader returns.
     """
-    return _run(ref(m), ref(chip), ref(tr), max_cycle, max_windows)
+    stop = _run(ref(m), ref(chip), ref(tr), max_cycle, max_windows, who)
+    if who == 0:
+        dismiss(chip.team)
+    return stop
 
 
 @jit
-def _run(m, chip, tr, max_cycle, max_windows):
+def _run(m, chip, tr, max_cycle, max_windows, who):
     p = m.par[0]
     c = chip.state[0]
-    if c["started"] == 0:
+    team = chip.team
+    if who == 0 and c["started"] == 0:
         _first_wave(m, chip, tr)
-    for _ in range(max_windows):
-        begin = max(c["now"], min(_soonest(m, chip), max_cycle))
-        end = min(begin + p["window_cycles"], max_cycle)
-        _run_sms(m, end, tr)
+    window = 0
+    seen = 0
+    while who > 0 or window < max_windows:
+        window += 1
+        alone = True
+        end = 0
+        if who == 0:
+            begin = max(c["now"], min(_soonest(m, chip), max_cycle))
+            end = min(begin + p["window_cycles"], max_cycle)
+            alone = call_team(m, team, end)
+        else:
+            seen = next_call(team, seen)
+            if seen == DISMISSED:
+                return STOP_DONE
+            alone = False
+        for block in range(1 if alone else members(team)):
+            done = 0
+            s = take(m, team, who, block, alone, -1)
+            while s >= 0:
+                run_window(m, s, team[TEAM_END, 0], tr)
+                done += 1
+                s = take(m, team, who, block, alone, s)
+            report(team, done)
+        if who > 0:
+            continue
+        if not alone:
+            await_team(m, team)
         serve(m, chip, end)
         _replace_finished(m, chip, tr, end)
         c["now"] = end
-        if _error(m):
-            return STOP_ERROR
-        if c["running"] == 0 and c["queue_head"] == c["queue_tail"] and c["ctas_left"] == 0:
-            if next_arrival(chip) == NEVER:
-                return STOP_DONE
-            continue  # stores are still on their way to L2
-        if end >= max_cycle:
-            return STOP_LIMIT
-        if c["ctas_left"] > 0 and c["queue_tail"] - c["queue_head"] < c["low_water"]:
-            return STOP_QUEUE
-        if _wants(m):
-            return STOP_SEGMENTS
-        if _soonest(m, chip) == NEVER:
-            return STOP_DEADLOCK
+        stop = _must_stop(m, chip, end, max_cycle)
+        if stop != GO_ON:
+            return stop
     return STOP_TIME
+
+
+@jit
+def _must_stop(m, chip, end, max_cycle):
+    """STOP_* code if the caller is needed after the window that ended at ``end``, else GO_ON."""
+    c = chip.state[0]
+    if _error(m):
+        return STOP_ERROR
+    if c["running"] == 0 and c["queue_head"] == c["queue_tail"] and c["ctas_left"] == 0:
+        if next_arrival(chip) == NEVER:
+            return STOP_DONE
+        return GO_ON  # stores are still on their way to L2
+    if end >= max_cycle:
+        return STOP_LIMIT
+    if c["ctas_left"] > 0 and c["queue_tail"] - c["queue_head"] < c["low_water"]:
+        return STOP_QUEUE
+    if _wants(m):
+        return STOP_SEGMENTS
+    if _soonest(m, chip) == NEVER:
+        return STOP_DEADLOCK
+    return GO_ON
 
 
 def settle_all(m, end):

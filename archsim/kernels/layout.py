@@ -434,6 +434,7 @@ class Chip(NamedTuple):
     reply_free: np.ndarray  # i8[num_sms]: thousandths of a cycle from which an SM's reply port is free
     batch_left: np.ndarray  # i8[n]: CTAs of each loaded batch that have not finished
     memory: Any  # memory_layout.FullMemory, or None: the parametric backend
+    team: np.ndarray  # i8[TEAM_CLAIMS + threads, TEAM_WORDS]: see `team`
 
 
 class Trace(NamedTuple):

@@ -11,6 +11,8 @@ from archsim.config import MachineConfig
 from archsim.errors import ConfigError, RunError
 from archsim.kernels import coalesce
 from archsim.kernels import layout as lay
+from archsim.kernels.atomic import TEAM_WORDS
+from archsim.kernels.team import TEAM_CLAIMS
 from archsim.model.compile import find_plugin
 from archsim.trace.layout import LaunchInfo
 
@@ -313,7 +315,7 @@ def reset_l1(m: lay.Machine) -> None:
     m.index[:, buckets + sets :] = lines - sets + np.arange(sets)
 
 
-def build_chip(config: MachineConfig, par: Any, memory: Any = None, batches: int = 64) -> lay.Chip:
+def build_chip(config: MachineConfig, par: Any, memory: Any = None, threads: int = 1, batches: int = 64) -> lay.Chip:
     """What the SMs share, empty and cold. ``memory``: state of the full backend (`model.memory`), if that runs."""
     p = par[0]
     shape = (int(p["l2_sets"]), int(p["l2_ways"])) if memory is None else (1, 1)
@@ -326,4 +328,5 @@ def build_chip(config: MachineConfig, par: Any, memory: Any = None, batches: int
         reply_free=np.zeros(config.num_sms, np.int64),
         batch_left=np.zeros(batches, np.int64),
         memory=memory,
+        team=np.full((TEAM_CLAIMS + threads, TEAM_WORDS), config.num_sms, np.int64),  # all SMs taken: no window is open
     )
