@@ -1,6 +1,8 @@
 """PIM-GPT beside what is published of it: every line of the comparison, for the eight models.
 
-    python validation/pim_gpt.py [--tokens 1024]
+    python validation/pim_gpt.py [--tokens 1024] [--no-t4]
+
+The second table is the GPU side, simulated too: pim/baseline_t4.py says what is in it and what is not.
 
 Published numbers: shared reference/published/pim-gpt.csv (abstract, or second-hand as the table says). docs/pim-gpt.md
 explains the model, validation/DEVIATIONS.md (PIMGPT-n) what differs.
@@ -10,21 +12,24 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
+from pathlib import Path
 
-from archsim.pim import PimResult, list_models, load_model, load_system, run_model
+from archsim.pim import list_models, load_model, load_system, run_model
 from archsim.pim.bf16 import accuracy_report
 
-T4_WATTS = (30.0, 70.0)  # what a T4 may draw while decoding; 70 W is its board limit (sheet G)
-SPEEDUP = {"gpt2-small": 137, "gpt2-xl": 41}  # published ends; which model has which is likely, not published (sheet G)
+sys.path.insert(0, str(Path(__file__).with_name("pim")))
+import baseline_t4  # noqa: E402
+
 COLUMNS = (
-    "paper us", "bound us", "ratio", "overlap us", "gain", "hits", "moves", "ASIC", "100 MHz", "16 ch.", "mJ low",
-    "mJ high", "W low", "W high",
+    "paper us", "bound us", "ratio", "overlap us", "gain", "hits", "moves", "with K, V", "ASIC", "100 MHz", "16 ch.",
+    "mJ low", "mJ high", "W low", "W high",
 )  # fmt: skip
 
 
-def row(name: str, tokens: int) -> tuple[PimResult, list[str]]:
-    """Run one model in all variants: the paper-mode result, and the cells of its line."""
+def row(name: str, tokens: int) -> list[str]:
+    """Run one model in all variants: the cells of its line."""
     model = load_model(name)
     paper = run_model(model, load_system(), tokens)
     overlap = run_model(model, load_system(), tokens, mode="overlap")
@@ -32,10 +37,11 @@ def row(name: str, tokens: int) -> tuple[PimResult, list[str]]:
     wide = run_model(model, load_system(overrides=["memory.channels=16"]), tokens)
     s, t = paper.summary(), paper.seconds_per_token
     energy, watts = s["energy_joules_per_token"], s["watts"]
-    return paper, [
+    return [
         f"{t * 1e6:.1f}", f"{paper.bound_ps * 1e-6 / tokens:.1f}", f"{paper.bound_ratio:.3f}",
         f"{overlap.seconds_per_token * 1e6:.1f}", f"{100 * (t / overlap.seconds_per_token - 1):.1f} %",
         f"{100 * paper.row_hit_rate:.2f} %", f"{paper.data_movement_reduction:.1f}",
+        f"{paper.data_movement_reduction_with_kv:.1f}",
         f"{100 * paper.non_vmm_share:.2f} %", f"{100 * (1 - t / slow.seconds_per_token):.1f} %",
         f"{t / wide.seconds_per_token:.2f} x", f"{energy['low'] * 1e3:.2f}", f"{energy['high'] * 1e3:.2f}",
         f"{watts['low']:.1f}", f"{watts['high']:.1f}",
@@ -46,22 +52,18 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=1024)
-    tokens = parser.parse_args().tokens
+    parser.add_argument("--no-t4", action="store_true", help="leave the simulated GPU out (a minute less)")
+    args = parser.parse_args()
+    tokens = args.tokens
+    models = [name for name in list_models() if name.startswith("gpt")]
     print(f"{tokens} tokens; bound: every MAC unit busy, tRCD + tRP a row, refresh\n")
     print(f"| model | {' | '.join(COLUMNS)} |")
     print("|---" * (len(COLUMNS) + 1) + "|")
-    results = {}
-    for name in (n for n in list_models() if n.startswith("gpt")):
-        results[name], cells = row(name, tokens)
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    print("\npublished: hits about 98 %, moves 110 to 259, ASIC share of GPT3-XL 1.16 %, 100 MHz at most 20 %")
-    print("T4 time a token that the published speed-ups imply, and energy efficiency over such a T4 at 30 and 70 W")
-    print("(published speed-up 41 to 137; energy efficiency v1 339 to 1085, v2 123 to 383):")
-    for name, speedup in SPEEDUP.items():
-        print(f"  {name}: {speedup} x = {results[name].seconds_per_token * speedup * 1e3:.1f} ms")
-        for end, power in results[name].summary()["watts"].items():
-            low, high = (speedup * t4 / power for t4 in T4_WATTS)
-            print(f"    {end:4} end of our band ({power:4.1f} W): {low:.0f} to {high:.0f} times")
+    for name in models:
+        print(f"| {name} | {' | '.join(row(name, tokens))} |", flush=True)
+    print("\npublished: hits about 98 %, moves 110 to 259, ASIC share of GPT3-XL 1.16 %, 100 MHz at most 20 %\n")
+    if not args.no_t4:
+        baseline_t4.table(models, tokens, "parametric", baseline_t4.LAUNCH_US)
     errors = accuracy_report(load_system().asic)
     print("largest errors of the ASIC's units: " + ", ".join(f"{k} {v:.4f}" for k, v in errors.items()))
     begin = time.process_time()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archsim.errors import ConfigError
+from archsim.pim import buffers
 from archsim.pim.models import GptModel
 from archsim.pim.system import VALUE_BYTES, PimSystem
 
@@ -217,7 +218,8 @@ def map_model(
 
     Raises:
         ConfigError: the weights don't fit (says by how many bytes), the keys and values don't fit (says from which
-            token on), or ``tokens`` exceeds the reserved room or the model's positions.
+            token on), ``tokens`` exceeds the reserved room or the model's positions, or the ASIC's SRAM holds neither
+            the vectors nor one head's scores.
     """
     if tokens < 1 or batch < 1 or (reserve is not None and reserve < 1):
         raise ConfigError(f"tokens, batch and reserve are at least 1, got {tokens}, {batch}, {reserve}")
@@ -245,18 +247,19 @@ def map_model(
         )
     if reserve is not None and tokens > reserve:
         raise ConfigError(f"{model.name}: KV cache overflows at token {reserve + 1}: room is reserved for {reserve}")
+    buffers.check(layout, tokens)
     return layout
 
 
 def most_tokens(model: GptModel, system: PimSystem, batch: int = 1) -> int:
-    """Longest sequence whose K and V fit beside the weights."""
+    """Longest sequence whose K and V fit beside the weights, and its scores into the ASIC's SRAM."""
     low, high = 0, system.capacity_bytes // (VALUE_BYTES * max(1, model.kv_values_per_token)) + system.units
     while low < high:
         middle = (low + high + 1) // 2
         layout = _place(model, system, middle, batch)
         fits = layout.weight_rows + layout.kv_rows <= system.memory.rows
         low, high = (middle, high) if fits else (low, middle - 1)
-    return low
+    return max(0, min(low, buffers.most_scored_tokens(_place(model, system, low, batch))))
 
 
 def _place(model: GptModel, system: PimSystem, reserved: int, batch: int) -> ModelLayout:

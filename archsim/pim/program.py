@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from archsim.kernels.asic import ASIC, BANKS, INSTRUCTION, LAYER_START, NO_DEPENDENCE, PINS
+from archsim.pim import buffers
 from archsim.pim.costs import AsicTimes, BankTimes, Counts, MacCost, rows_and_changes, rows_of_runs, rows_spanned
 from archsim.pim.mapping import HeadLayout, MatrixLayout, ModelLayout
 from archsim.pim.system import VALUE_BYTES
@@ -217,8 +218,12 @@ class ProgramBuilder:
     def _attention(self, p: Program, context: int, qkv: int, s: int) -> int:
         heads = self.layout.attention
         self._store(p, heads, context, qkv, s)
-        scores = self._scores(p, heads, context, qkv, s)
-        return self._context(p, heads, context, scores, s)
+        summed = qkv
+        for pairs in buffers.pairs_in_work(self.layout, context):
+            ready = (qkv,) if pairs.start == 0 else (qkv, summed)  # the scores before have left the SRAM
+            last = self._scores(p, heads, context, ready, s, pairs)
+            summed = self._weighted(p, heads, context, last, s, pairs)
+        return self._combined(p, heads, summed, s)
 
     def _store(self, p: Program, heads: HeadLayout, context: int, qkv: int, s: int) -> None:
         """K: one row write per kind of head and channel. V: every element has a row of its own."""
@@ -266,15 +271,16 @@ class ProgramBuilder:
         """``(residue, channels)`` of the channels that behave alike."""
         return [(r, self.channels // heads.ways) for r in range(heads.ways)]
 
-    def _scores(self, p: Program, heads: HeadLayout, context: int, qkv: int, s: int) -> list[int]:
-        """q K^T: the queries of a channel's heads into its buffer, every row of K once for each buffer-full."""
+    def _scores(
+        self, p: Program, heads: HeadLayout, context: int, ready: tuple[int, ...], s: int, chosen: range
+    ) -> int:
+        """q K^T of some queries of a channel: they go into its buffer, every row of K once for each buffer-full."""
         group, per_head = self.model.group, heads.head_columns
-        pairs = heads.slots * group
         fit = max(1, self.system.buffer_values // (per_head * self.system.column_values))
-        ends = []
-        for first in range(0, pairs, fit):
-            n = min(fit, pairs - first)
-            sent = self._send(p, "scores", "q", n * per_head, n * per_head * self.channels, (qkv,), s)
+        mac = ready[0]
+        for first in range(chosen.start, chosen.stop, fit):
+            n = min(fit, chosen.stop - first)
+            sent = self._send(p, "scores", "q", n * per_head, n * per_head * self.channels, ready, s)
             costs = []
             for residue, channels in self._by_residue(heads):
                 rows = columns = results = 0
@@ -293,24 +299,27 @@ class ProgramBuilder:
                         rows, hidden = rows + more, hidden + changes + 1
                 costs.append((channels, MacCost(rows, columns, results, max(hidden, 0))))
             mac = self._mac(p, "scores", "q K^T", *_slowest(self.bank, costs), (sent,), s)
-            ends.append(mac)
-        return ends
+        return mac
 
-    def _context(self, p: Program, heads: HeadLayout, context: int, scores: list[int], s: int) -> int:
-        """Softmax and its product with V, a slot (a head of every channel) at a time."""
+    def _weighted(self, p: Program, heads: HeadLayout, context: int, scored: int, s: int, chosen: range) -> int:
+        """Softmax of some queries of a channel and its product with V, one after the other."""
         group, cv = self.model.group, self.system.column_values
-        last = done = summed = scores[-1]
-        for slot in range(heads.slots):
+        done = summed = scored
+        for pair in chosen:
+            slot = pair // group
             ways = 1 if slot < heads.full else heads.ways
             index = slot if slot < heads.full else slot - heads.full
-            for _ in range(group):
-                counted = context * self.channels // ways
-                cycles = self.asic.exponentials(counted)
-                if done != last:  # the pipeline is full: only the pass
-                    cycles = -(-counted // self.system.asic.lanes)
-                done = self._asic(p, "exp", "softmax", cycles, counted, (last,), s)
-                summed = self._weigh(p, heads, context, (ways, index), done, s, cv)
-        values = self.model.heads * heads.width
+            counted = context * self.channels // ways
+            cycles = self.asic.exponentials(counted)
+            if done != scored:  # the pipeline is full: only the pass
+                cycles = -(-counted // self.system.asic.lanes)
+            done = self._asic(p, "exp", "softmax", cycles, counted, (scored,), s)
+            summed = self._weigh(p, heads, context, (ways, index), done, s, cv)
+        return summed
+
+    def _combined(self, p: Program, heads: HeadLayout, summed: int, s: int) -> int:
+        """The pieces of shared heads added up, and the division by the sums of the softmax."""
+        values, group = self.model.heads * heads.width, self.model.group
         combined = (heads.heads - heads.full * self.channels) * group * heads.width * (heads.ways - 1)
         done = self._asic(p, "add", "context", self.asic.add(combined), combined, (summed,), s)
         return self._asic(p, "scale", "softmax", self.asic.normalise(values), values, (done,), s)

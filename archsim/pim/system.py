@@ -64,7 +64,13 @@ class Asic(Spec):
 
     clock_mhz: float = param(1000.0, ge=0.1, unit="MHz", doc="clock", source=_PAPER)
     lanes: int = param(256, ge=1, doc="values a cycle", source="256 adders [R]; CALIBRATION.md PIMGPT-lanes")
-    sram_bytes: int = param(131072, ge=1, unit="bytes", doc="buffer for vectors and scores", source=_RECALL)
+    sram_bytes: int = param(
+        131072,
+        ge=1,
+        unit="bytes",
+        doc="buffer for vectors and scores: bounds the heads in work at a time, and the sequence",
+        source=_RECALL,
+    )
     taylor_terms: int = param(6, ge=2, le=16, doc="terms of the Taylor series", source=_RECALL)
     newton_iterations: int = param(3, ge=1, le=8, doc="steps of the reciprocal", source=_RECALL)
     rsqrt_iterations: int = param(1, ge=1, le=8, doc="Newton steps after the seed of 1/sqrt", source="Quake III: one")

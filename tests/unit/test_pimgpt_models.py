@@ -157,3 +157,23 @@ def test_regions_do_not_overlap_and_fill_the_bank_in_order():
         assert first == row
         row += rows
     assert row == layout.weight_rows + layout.kv_rows <= 16384
+
+
+def test_every_parameter_of_an_accelerator_is_read(monkeypatch):
+    from archsim.config.spec import Spec
+    from archsim.pim import run_model
+
+    seen = set()
+    plain = Spec.__getattribute__
+
+    def access(self, name):
+        seen.add((type(self).__name__, name))
+        return plain(self, name)
+
+    system, model = load_system(), load_model("tinyllama-1.1b")
+    monkeypatch.setattr(Spec, "__getattribute__", access)
+    run_model(model, system, 2, prompt=2)
+    monkeypatch.undo()
+    parts = (system.memory, system.asic, system.energy)
+    unread = {(type(part).__name__, field) for part in parts for field in type(part).model_fields} - seen
+    assert not unread

@@ -70,6 +70,20 @@ def sweep(path: Path, folder: Path, executor: Any = None, **options: Any) -> tup
     return result, load_table(folder)
 
 
+def assert_same_rows(got: SweepTable, expected: SweepTable) -> None:
+    """Equal tables; if not, which cells differ."""
+    assert list(got.columns) == list(expected.columns)
+    assert len(got) == len(expected)
+    differ = [
+        f"row {i}, {name}: {a[name]!r} instead of {b[name]!r}"
+        for i, (a, b) in enumerate(zip(got.rows(), expected.rows(), strict=True))
+        for name in a
+        if a[name] != b[name]
+    ]
+    assert not differ, "\n".join(differ)
+    assert got.meta == expected.meta
+
+
 def test_the_table_holds_what_single_runs_give(study: Path, tmp_path: Path) -> None:
     result, table = sweep(study, tmp_path / "out")
     assert (result.points, result.rows, result.complete) == (4, 8, True)
@@ -107,12 +121,12 @@ def test_the_same_command_runs_nothing_again(study: Path, tmp_path: Path) -> Non
     again = InProcess()
     second, same = sweep(study, tmp_path / "out", again)
     assert (first.progress.known, second.progress.known, again.ran) == (0, 8, [])
-    assert same.rows() == table.rows()
+    assert_same_rows(same, table)
     elsewhere = InProcess()
     third, copy = sweep(study, tmp_path / "other", elsewhere)  # another folder: from the cache
     assert (third.progress.known, elsewhere.ran) == (8, [])
     assert (tmp_path / "other/results.parquet").read_bytes() == (tmp_path / "out/results.parquet").read_bytes()
-    assert copy.rows() == table.rows()
+    assert_same_rows(copy, table)
     forced = InProcess()
     sweep(study, tmp_path / "out", forced, force=True)
     assert len(forced.ran) == 8
@@ -196,7 +210,7 @@ def test_a_torn_journal_line_is_run_again(study: Path, tmp_path: Path) -> None:
     executor = InProcess()
     result, again = sweep(study, tmp_path / "out", executor)
     assert len(executor.ran) == 2
-    assert again.rows() == table.rows()
+    assert_same_rows(again, table)
     assert any("2 damaged journal lines" in note for note in result.notes)
     assert len(read_records(tmp_path / "out")) == 8
 
@@ -271,6 +285,7 @@ def test_killing_the_parent_and_a_worker_loses_no_finished_row(study: Path, tmp_
 
     whole, table = sweep(study, tmp_path / "undisturbed")
     assert whole.complete
+    assert_same_rows(load_table(out), table)
     assert (out / "results.parquet").read_bytes() == (tmp_path / "undisturbed/results.parquet").read_bytes()
     assert {row["status"] for row in table.rows()} == {"ok"}
 
@@ -302,7 +317,7 @@ def test_a_full_disk_loses_no_finished_row(study: Path, tmp_path: Path) -> None:
     assert resumed.returncode == 0, resumed.stderr
     known = int(resumed.stdout.split(" known already")[0].split()[-1])
     assert known >= len(kept)
-    assert load_table(out).rows() == table.rows()
+    assert_same_rows(load_table(out), table)
 
 
 def test_a_worker_that_always_dies_is_a_failed_row(

@@ -53,8 +53,8 @@ class _Program:
             self.add(name, bank)
 
 
-def attention(machine: PimMachine, level: str, d_head: int, tokens: int) -> NDArray[np.void]:
-    """Records of one channel: scores, softmax and context of one head."""
+def attention(machine: PimMachine, level: str, d_head: int, tokens: int, heads: int = 1) -> NDArray[np.void]:
+    """Records of ``heads`` channels, a head each: scores, softmax and context."""
     p = _Program(machine, level)
     groups = [(rank * 4 + bg) * 4 for bg, rank in itertools.product(range(4), range(2))]
     outputs = ceil(tokens / UNITS[level])
@@ -85,6 +85,7 @@ def attention(machine: PimMachine, level: str, d_head: int, tokens: int) -> NDAr
         if j < parts:
             p.fence()
     kind, command, bank, row, column, count = np.array(p.rows).T
-    end = machine.records(kind=BARRIER)
-    program = machine.records(kind=kind, command=command, bank=bank, row=row, column=column, count=count)
+    mask = (1 << heads) - 1
+    end = machine.records(kind=BARRIER, mask=mask)
+    program = machine.records(kind=kind, command=command, bank=bank, row=row, column=column, count=count, mask=mask)
     return np.concatenate([program, end])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,20 @@ def test_1024_tokens_of_gpt2_xl_take_less_than_a_minute_and_a_gigabyte():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     seconds, kilobytes = out.splitlines()[-1].split()
     assert float(seconds) < 60 and int(kilobytes) < 2**20
+
+
+@pytest.mark.slow
+def test_the_simulated_t4_is_not_as_slow_as_the_published_one(monkeypatch):
+    """PIMGPT-9: kernel time of the T4 over PIM-GPT's, which stays below the published 41 to 137 times."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "validation/pim")
+    from baseline_t4 import simulate_token
+
+    model = load_model("gpt2-small")
+    t4, pim_us = simulate_token(model, 1024), run("gpt2-small").seconds_per_token * 1e6
+    assert t4.weights_us == pytest.approx(12 * 12 * 768**2 * 2 / 320e9 * 1e6)
+    assert 1.5 * t4.weights_us < t4.kernels_us < 2.5 * t4.weights_us
+    assert 1.2 < t4.kernels_fp32_us / t4.kernels_us < 2
+    assert t4.launches == 96
+    assert 11 < t4.kernels_us / pim_us < 15
+    attention = [cycles for label, cycles in t4.cycles.items() if label.startswith("attention")]
+    assert len(attention) == 5 and attention == sorted(attention)

@@ -24,6 +24,21 @@ extern "C" __global__ void gemv(const __half* w, const __half* x, const __half* 
     if (lane == 0) y[row] = __float2half(residual ? sum + __half2float(residual[row]) : sum);
 }
 
+// The same in FP32, as a framework does by default.
+extern "C" __global__ void gemv_fp32(const float* w, const float* x, float* y, int rows, int cols) {
+    int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    if (row >= rows) return;
+    const float4* line = reinterpret_cast<const float4*>(w + size_t(row) * cols);
+    const float4* vector = reinterpret_cast<const float4*>(x);
+    float sum = 0.0f;
+    for (int k = lane; k < cols / 4; k += 32) {
+        float4 a = line[k], b = vector[k];
+        sum = fmaf(a.x, b.x, fmaf(a.y, b.y, fmaf(a.z, b.z, fmaf(a.w, b.w, sum))));
+    }
+    for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    if (lane == 0) y[row] = sum;
+}
+
 __device__ float block_sum(float value, float* scratch) {
     for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
     if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
