@@ -167,12 +167,14 @@ class PimMachine:
     @property
     def channel(self) -> NDArray[Any]:
         """Counters of the channels (PIM_CHANNEL_DT)."""
-        return self.state.channel
+        counters: NDArray[Any] = self.state.channel
+        return counters
 
     @property
     def bank(self) -> NDArray[Any]:
         """Counters of the banks, [channel, bank] (PIM_BANK_DT)."""
-        return self.state.bank
+        counters: NDArray[Any] = self.state.bank
+        return counters
 
     def number(self, command: str) -> int:
         """Number of a command. ConfigError if the standard has none of that name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,8 @@ def make_state(
         done=np.zeros((n, completions), layout.DONE_DT),
         count=np.zeros((n, len(dram.names)), np.int64),
         log=np.zeros((n, log), layout.LOG_DT),
-        scheduler=_plugin("dram_scheduler", controller.scheduler).create(controller, n),  # type: ignore[attr-defined]
-        page=_plugin("dram_page", controller.page).create(controller, n),  # type: ignore[attr-defined]
+        scheduler=_plugin("dram_scheduler", controller.scheduler).create(controller, n),
+        page=_plugin("dram_page", controller.page).create(controller, n),
     )
     for field in ("row", "active"):
         state.bank[field] = -1
@@ -83,7 +84,7 @@ def make_state(
     return state
 
 
-def _plugin(kind: str, name: str) -> type:
+def _plugin(kind: str, name: str) -> Any:
     try:
         return REGISTRY[kind, name]
     except KeyError:

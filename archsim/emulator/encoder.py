@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class Encoder:
         """Consume a rounding modifier."""
         self.r["rnd"] = self.choose(ROUNDING, 0)
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str) -> NoReturn:
         raise NotEmulated(why)
 
     # ---- operation

@@ -195,7 +195,7 @@ class Arena:
         return {k: v for k, v in self.batch.items() if k != "key"}
 
 
-def constant_banks(kernel: EmuKernel, zero: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def constant_banks(kernel: EmuKernel, zero: bytes | bytearray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All banks in one array, and start and size of each."""
     numbers = {*kernel.program.constants, *kernel.module.banks} - {0}
     pieces = [(0, bytes(zero))] + [(n, kernel.module.bank(kernel, n)) for n in sorted(numbers)]

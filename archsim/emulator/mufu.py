@@ -41,25 +41,25 @@ def mufu_value(op: int, bits: Any) -> Any:
     if op == M_RCP:
         if x == 0.0:
             return u32((bits & u32(0x80000000)) | u32(0x7F800000))
-        r = 1.0 / x
+        r = f64(1.0 / x)
     elif op == M_RSQ:
         if x == 0.0:
             return u32((bits & u32(0x80000000)) | u32(0x7F800000))
         if x < 0.0:
             return NAN32
-        r = 1.0 / math.sqrt(x)
+        r = f64(1.0 / math.sqrt(x))
     elif op == M_SQRT:
         if x == 0.0:
             return bits
         if x < 0.0:
             return NAN32
-        r = math.sqrt(x)
+        r = f64(math.sqrt(x))
     elif op == M_LG2:
         if x == 0.0:
             return u32(0xFF800000)
         if x < 0.0:
             return NAN32
-        r = math.log2(x)
+        r = f64(math.log2(x))
     elif op == M_EX2:
         if x >= 128.0:
             return u32(0x7F800000)
@@ -67,12 +67,12 @@ def mufu_value(op: int, bits: Any) -> Any:
             return u32(0)
         r = 2.0**x
     elif op == M_TANH:
-        r = math.tanh(x)
+        r = f64(math.tanh(x))
     else:
         if math.isinf(x):
             return NAN32
         t = turn_reduced(x) * (2.0 * math.pi)
-        r = math.sin(t) if op == M_SIN else math.cos(t)
+        r = f64(math.sin(t) if op == M_SIN else math.cos(t))
         if op == M_SIN and x == 0.0:
             return bits
     return flush32(as_u32(f32(r)))
@@ -85,11 +85,11 @@ def mufu_high(op: int, hi: Any) -> Any:
     if u32(hi & u32(0x7FF00000)) == u32(0):
         return u32((hi & u32(0x80000000)) | u32(0x7FF00000))
     if op == M_RCP64H:
-        r = 1.0 / x
+        r = f64(1.0 / x)
     else:
         if x < 0.0:
             return u32(0xFFF80000)
-        r = 1.0 / math.sqrt(x)
+        r = f64(1.0 / math.sqrt(x))
     if r != r:
         return u32(0x7FFFFFFF)
     b = u32(as_u64(r) >> u64(32))

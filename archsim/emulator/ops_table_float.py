@@ -414,7 +414,7 @@ def shape(e: Encoder, table: dict[str, tuple[bool, int]]) -> tuple[bool, int]:
         if name in table:
             e.mods.remove(name)
             return table[name]
-    return e.fail("matrix shape")  # type: ignore[return-value,func-returns-value]
+    return e.fail("matrix shape")
 
 
 def hmma(e: Encoder) -> None:

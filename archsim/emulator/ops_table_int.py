@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archsim.emulator.encoder import Encoder
 from archsim.emulator.int_ops import (
     I_BMSK,
@@ -39,7 +41,7 @@ from archsim.emulator.int_ops import (
     W_WIDE,
 )
 from archsim.emulator.records import G_ICMP, G_INT, G_WARP, G_WIDE, P_SINK, UP_BASE
-from archsim.isa.program import OperandKind
+from archsim.isa.program import Operand, OperandKind
 
 COMPARE = {"F": 0, "LT": 1, "EQ": 2, "LE": 3, "GT": 4, "NE": 5, "GE": 6, "T": 7}
 BOOLEAN = {"AND": 0, "OR": 1, "XOR": 2}
@@ -115,10 +117,8 @@ def imad(e: Encoder) -> None:
         e.fail("operand count")
 
 
-def positive(o):  # type: ignore[no-untyped-def]
+def positive(o: Operand) -> Operand:
     """The operand without its minus (IMAD.WIDE applies it to the product)."""
-    from dataclasses import replace
-
     return replace(o, negated=False) if o.negated and o.text.lstrip().startswith("-") else o
 
 
@@ -323,7 +323,7 @@ def p2r(e: Encoder) -> None:
     source = next((o for o in e.ins.sources if o.kind == OperandKind.PR), None)
     if source is None:
         e.fail("no PR")
-    uniform = e.ins.base == "UP2UR" or "UPR" in source.text  # type: ignore[union-attr]
+    uniform = e.ins.base == "UP2UR" or "UPR" in source.text
     e.op(G_INT, I_P2R, shift | (UP_BASE if uniform else 0) << 8)
     e.dst()
     e.src("i")

@@ -130,7 +130,7 @@ def barrier_register(e: Encoder) -> int:
     o = next((o for o in (*e.ins.dests, *e.ins.sources) if o.kind == OperandKind.BREG), None)
     if o is None:
         e.fail("no convergence register")
-    return o.reg  # type: ignore[union-attr]
+    return o.reg
 
 
 def convergence(op: int) -> Callable[[Encoder], None]:

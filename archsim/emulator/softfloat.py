@@ -237,7 +237,7 @@ def round_to_format(x: Any, ebits: int, mbits: int, mode: int) -> Any:
     half = u64(1) << u64(shift - 1)
     up = False
     if mode == 0:
-        up = rest > half or rest == half and kept & u64(1) != u64(0)
+        up = bool(rest > half or rest == half and kept & u64(1) != u64(0))
     elif mode == 1:
         up = rest != u64(0) and sign != u64(0)
     elif mode == 2:

@@ -150,10 +150,8 @@ def run_requests(
         from archsim.trace.requests import read_requests
 
         loaded = read_requests(trace)
-        cycle, address, write = loaded.cycle, loaded.address, loaded.is_write
-    else:
-        cycle, address, write = trace
-    return run_decoded(decode(config, cycle, address, write), config, log=log)
+        trace = (loaded.cycle, loaded.address, loaded.is_write)
+    return run_decoded(decode(config, *trace), config, log=log)
 
 
 def decode(config: DramConfig, cycle: ArrayLike, address: ArrayLike, is_write: ArrayLike) -> Requests:

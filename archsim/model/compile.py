@@ -74,7 +74,8 @@ def _compiled(module: str, name: str, key: str, parallel: bool) -> Callable[...,
     function = getattr(importlib.import_module(f"archsim.kernels.{module}"), name)
     if settings.DISABLE_JIT:
         return interpreted(function)
-    return compile_entry(function, key, parallel=parallel)
+    compiled: Callable[..., Any] = compile_entry(function, key, parallel=parallel)
+    return compiled
 
 
 def entry(module: str, name: str, *, parallel: bool = False) -> Callable[..., Any]:

@@ -164,7 +164,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
     return par
 
 
-def _hash(ways: int, kind: str) -> np.void:
+def _hash(ways: int, kind: str) -> Any:
     """Hash of line numbers onto ``ways`` targets: IPOLY for the power-of-two part, rotation for the odd part."""
     h = np.zeros((), lay.HASH_DT)
     bits = (ways & -ways).bit_length() - 1

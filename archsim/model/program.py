@@ -327,9 +327,9 @@ def _arguments(row: Any, ins: Instruction, info: OpInfo, config: MachineConfig) 
 def _atomic_class(ins: Instruction) -> int:
     """Kinds of atomics that the L2 slices carry out at different rates."""
     if "CAS" in ins.opcode or "EXCH" in ins.modifiers:
-        return lay.ATOMIC_SWAP
+        return int(lay.ATOMIC_SWAP)
     floating = any(m.startswith(("F16", "F32", "F64", "BF16")) for m in ins.modifiers)
-    return lay.ATOMIC_FLOAT if floating else lay.ATOMIC_INTEGER
+    return int(lay.ATOMIC_FLOAT if floating else lay.ATOMIC_INTEGER)
 
 
 def _barrier(row: Any, ins: Instruction, barriers: int) -> None:

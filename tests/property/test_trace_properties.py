@@ -6,11 +6,11 @@ import random
 
 import numpy as np
 import pytest
-from archsim.trace._accelsim import BodyParser as CompiledParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.errors import TraceError
+from archsim.trace._accelsim import BodyParser as CompiledParser
 from archsim.trace.accelsim import import_accelsim
 from archsim.trace.accelsim_text import BodyParser as ReferenceParser
 from archsim.trace.accelsim_text import Layout, ParseProblem, canonical_record

@@ -1,4 +1,4 @@
-"""Finished runs, appended durably: one JSON line each, on the disk before the next run is handed out.
+"""Finished runs, appended durably: one JSON line each, on the disk before it counts as done.
 
 A line that a crash cut short is dropped when the journal is opened again; a failed append leaves the file as it was.
 """

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from archsim.engine.sweep.task import Record, discard_folder, failed
 from archsim.errors import RunError
 
 ATTEMPTS = 3  # a run whose worker dies so many times is a failed row
+BRISK_SECONDS = 2.0  # workers whose runs are shorter get the next one ahead, and never wait for the journal's disk
 
 
 class Executor(Protocol):
@@ -37,10 +38,13 @@ class Executor(Protocol):
 
 @dataclass
 class _Worker:
+    """``tasks``: the run that it is at, and one that waits in its pipe."""
+
     process: subprocess.Popen[bytes]
     connection: Connection[Any, Any]
-    task: Task | None = None
+    tasks: deque[Task] = field(default_factory=deque)
     ready: bool = False
+    brisk: bool = False
 
 
 class ProcessPool:
@@ -61,12 +65,12 @@ class ProcessPool:
     ) -> None:
         for worker in self._workers:
             worker.connection.close()
-            if worker.task is not None:
+            if worker.tasks:
                 worker.process.kill()
         for worker in self._workers:
             worker.process.wait()
-            if worker.task is not None:
-                discard_folder(worker.task)
+            if worker.tasks:
+                discard_folder(worker.tasks[0])
         self._workers.clear()
 
     @property
@@ -92,39 +96,50 @@ class ProcessPool:
         """Records in the order in which runs end."""
         waiting = deque(tasks)
         attempts: dict[str, int] = {}
-        while waiting or any(worker.task for worker in self._workers):
-            wanted = min(self._count, len(waiting) + sum(worker.task is not None for worker in self._workers))
+        while waiting or any(worker.tasks for worker in self._workers):
+            wanted = min(self._count, len(waiting) + sum(bool(worker.tasks) for worker in self._workers))
             while len(self._workers) < wanted:
                 self._workers.append(self._start())
-            for worker in self._workers:
-                if worker.ready and worker.task is None and waiting:
-                    self._hand_out(worker, waiting)
+            self._hand_out(waiting)
             yield from self._collect(waiting, attempts)
 
-    def _hand_out(self, worker: _Worker, waiting: deque[Task]) -> None:
+    def _hand_out(self, waiting: deque[Task]) -> None:
+        """A run to every idle worker; a second one ahead to brisk ones, as long as others would not go idle for it."""
+        for worker in self._workers:
+            if worker.ready and not worker.tasks and waiting:
+                self._send(worker, waiting)
+        for worker in self._workers:
+            if worker.ready and worker.brisk and len(worker.tasks) == 1 and len(waiting) > self._count:
+                self._send(worker, waiting)
+
+    def _send(self, worker: _Worker, waiting: deque[Task]) -> None:
         task = waiting.popleft()
         try:
             worker.connection.send(task)
-            worker.task = task
-        except (BrokenPipeError, ConnectionResetError):  # it died while idle; noticed by the next `_collect`
+            worker.tasks.append(task)
+        except (BrokenPipeError, ConnectionResetError):  # it died; noticed by the next `_collect`
             waiting.appendleft(task)
 
     def _collect(self, waiting: deque[Task], attempts: dict[str, int]) -> Iterator[Record]:
         by_connection = {worker.connection: worker for worker in self._workers}
+        records: list[Record] = []
         for connection in wait(list(by_connection)):
             worker = by_connection[connection]  # type: ignore[index]
             try:
                 record = worker.connection.recv()
             except (EOFError, ConnectionResetError, OSError):
-                yield from self._bury(worker, waiting, attempts)
+                records += self._bury(worker, waiting, attempts)
                 continue
             self._stillborn = 0
             worker.ready = True
             if record is not None:
-                worker.task = None
-                yield record
+                worker.tasks.popleft()
+                worker.brisk = record["seconds"] < BRISK_SECONDS
+                records.append(record)
+        self._hand_out(waiting)  # before the caller writes records to the disk
+        yield from records
 
-    def _bury(self, worker: _Worker, waiting: deque[Task], attempts: dict[str, int]) -> Iterator[Record]:
+    def _bury(self, worker: _Worker, waiting: deque[Task], attempts: dict[str, int]) -> list[Record]:
         """A worker has died: its run is tried again elsewhere, or becomes a failed row."""
         self._workers.remove(worker)
         worker.connection.close()
@@ -134,13 +149,14 @@ class ProcessPool:
             self._stillborn += 1
             if self._stillborn >= ATTEMPTS:
                 raise RunError(f"worker processes cannot start: {how}")
-        task = worker.task
-        if task is None:
-            return
+        if not worker.tasks:
+            return []
+        task = worker.tasks.popleft()
+        waiting.extendleft(reversed(worker.tasks))  # the run ahead had not begun
         discard_folder(task)
         attempts[task.key] = attempts.get(task.key, 0) + 1
         if attempts[task.key] < ATTEMPTS:
             waiting.appendleft(task)
-        else:
-            memory = " (out of memory?)" if code == -signal.SIGKILL else ""
-            yield failed(task, f"its worker process died {ATTEMPTS} times, last by {how}{memory}")
+            return []
+        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return [failed(task, f"its worker process died {ATTEMPTS} times, last by {how}{memory}")]
