@@ -1,8 +1,6 @@
-"""Control flow: splits of a warp, convergence barriers, CTA barriers (sass.md 4.8, 4.9).
+"""Control flow: branches, calls, exits, CTA and cluster barriers (sass.md 4.8, 4.9).
 
-A warp is a set of *splits*: threads that run together at one pc. A divergent branch makes two splits of one; BSYNC,
-WARPSYNC and nothing else merge them again. Each lane keeps its own copy of the convergence registers B0..B15, so that
-sibling paths that reuse a register do not disturb each other.
+How threads of a warp part and meet is in splits.py and converge_ops.py.
 """
 
 from __future__ import annotations
@@ -12,29 +10,26 @@ from typing import Any
 import numpy as np
 
 from archsim.emulator.bits import lowest, popc32
+from archsim.emulator.converge_ops import bsync, move_barrier, release_waiting, warpsync, write_mask
 from archsim.emulator.records import (
     BARRIERS,
-    F_BAD_PC,
     F_BARRIER,
     F_TRAP,
     Q_WARPS,
-    R_BLOCKED,
-    R_DONE,
     R_FAULT,
     R_SPIN,
     R_SYSCALL,
     S_BAR,
-    S_BSYNC,
     S_CLUSTER,
     S_FREE,
     S_RUN,
-    S_WARPSYNC,
     SPLITS,
     SYSCALL_BASE,
     W_BLOCKED,
     W_DONE,
     W_RUN,
 )
+from archsim.emulator.splits import CONTINUE, branch, indirect, next_split, stamp, yield_split
 from archsim.kernels.jit import jit
 
 u32, u64, i32, i64 = np.uint32, np.uint64, np.int32, np.int64
@@ -44,119 +39,6 @@ FULL = u32(0xFFFFFFFF)
  FL_BRA_DIV, FL_BRA_CONV, FL_TRAP, FL_BMOV_FROM, FL_BMOV_TO, FL_NANOSLEEP, FL_CLUSTER_ARRIVE, FL_CLUSTER_WAIT,
  FL_ENDCOLLECTIVE, FL_COLLECTIVE) = range(21)  # fmt: skip
 (BAR_SYNC, BAR_ARV, BAR_POPC, BAR_AND, BAR_OR) = range(5)
-CONTINUE = -1
-
-
-@jit
-def free_split(sp: Any) -> int:
-    for i in range(SPLITS):
-        if sp[i]["state"] == S_FREE:
-            return i
-    return 0  # cannot happen: at most 32 splits
-
-
-@jit
-def add_split(sp: Any, pc: int, mask: Any) -> None:
-    i = free_split(sp)
-    sp[i]["pc"], sp[i]["mask"], sp[i]["state"], sp[i]["arg"] = pc, mask, S_RUN, 0
-
-
-@jit
-def next_split(ws: Any, sp: Any) -> int:
-    """Make the next runnable split after the current one current; R_BLOCKED or R_DONE if there is none."""
-    cur = i64(ws["split"])
-    waiting = False
-    for k in range(1, SPLITS + 1):
-        i = (cur + k) % SPLITS
-        if sp[i]["state"] == S_RUN:
-            ws["split"] = i
-            return CONTINUE
-        if sp[i]["state"] != S_FREE:
-            waiting = True
-    ws["state"] = W_BLOCKED if waiting else W_DONE
-    return R_BLOCKED if waiting else R_DONE
-
-
-@jit
-def merge_waiting(sp: Any, keep: int, state: int, arg: Any) -> None:
-    """Join to `keep` every split that waits at the same pc for the same thing, and let it run."""
-    pc = sp[keep]["pc"]
-    for j in range(SPLITS):
-        if j != keep and sp[j]["state"] == state and sp[j]["arg"] == arg and sp[j]["pc"] == pc:
-            sp[keep]["mask"] |= sp[j]["mask"]
-            sp[j]["state"] = S_FREE
-    sp[keep]["state"] = S_RUN
-
-
-@jit
-def release_converged(ws: Any, sp: Any, B: Any) -> None:
-    """Wake the splits whose BSYNC or WARPSYNC condition holds now."""
-    gone = u32(ws["exited"])
-    for i in range(SPLITS):
-        state = sp[i]["state"]
-        if state != S_BSYNC and state != S_WARPSYNC:
-            continue
-        arg = sp[i]["arg"]
-        need = u32(B[arg, lowest(u32(sp[i]["mask"]))]) if state == S_BSYNC else u32(arg)
-        here = u32(0)
-        for j in range(SPLITS):
-            if sp[j]["state"] == state and sp[j]["arg"] == arg:
-                if state == S_WARPSYNC or sp[j]["pc"] == sp[i]["pc"]:
-                    here |= u32(sp[j]["mask"])
-        if u32(need & ~gone & ~here) == u32(0):
-            merge_waiting(sp, i, state, arg)
-
-
-@jit
-def branch(ws: Any, sp: Any, cur: int, pc: int, target: int, active: Any, taken: Any) -> None:
-    """Lanes of `taken` go to target, the others to pc."""
-    if taken == active:
-        sp[cur]["pc"] = target
-    elif taken != u32(0):
-        rest = u32(active & ~taken)
-        if target < pc:  # stay in the loop
-            sp[cur]["pc"], sp[cur]["mask"] = target, taken
-            add_split(sp, pc, rest)
-        else:
-            sp[cur]["mask"] = rest
-            add_split(sp, target, taken)
-
-
-@jit
-def same_target(V: Any, row: int, m: Any, lane: int) -> Any:
-    """Lanes of m whose register pair equals that of `lane`."""
-    group = u32(0)
-    for l in range(32):
-        if m >> u32(l) & u32(1) and V[row, l] == V[row, lane] and V[row + 1, l] == V[row + 1, lane]:
-            group |= u32(u32(1) << u32(l))
-    return group
-
-
-@jit
-def indirect(
-    V: Any, sp: Any, cur: int, pc: int, active: Any, m: Any, row: int, base: Any, pc_index: Any, fault: Any
-) -> int:
-    """BRX, RET, CALL R: the lanes that share the first lane's target go there; the others execute the instruction again.
-
-    Measured on an H100 (DEVIATIONS.md EMU-1): k different targets count as k executions, each of the lanes still there.
-    Lanes that are more than half wait for the others: then the first lane of those chooses.
-    """
-    if m == u32(0):
-        return CONTINUE
-    lane = lowest(m)
-    group = same_target(V, row, m, lane)
-    if popc32(group) > popc32(u32(m & ~group)) and group != m:
-        lane = lowest(u32(m & ~group))
-        group = same_target(V, row, m, lane)
-    t = (u64(V[row + 1, lane]) << u64(32) | u64(V[row, lane])) + u64(base)
-    slot = i64(t >> u64(4))
-    if t & u64(15) or slot >= len(pc_index) or slot < 0 or pc_index[slot] < 0:
-        fault[0]["code"], fault[0]["lane"], fault[0]["address"] = F_BAD_PC, lane, t
-        return R_FAULT
-    sp[cur]["pc"], sp[cur]["mask"] = pc_index[slot], group
-    if group != active:
-        add_split(sp, pc - 1, u32(active & ~group))
-    return CONTINUE
 
 
 @jit
@@ -222,11 +104,12 @@ def barrier_arrive(ctx: Any, w: int, cur: int, kind: int, bar: int, need: int, p
     if u32(pa & m) != u32(0):
         cta["bar_or"][bar] = 1
     if kind != BAR_ARV:
-        sp[cur]["state"], sp[cur]["arg"] = S_BAR, bar | kind << 8
+        sp[cur]["arg"] = bar | kind << 8
+        stamp(ws, sp, cur, S_BAR)
     if barrier_complete(ctx, slot, bar):
         barrier_release(ctx, slot, bar)
         return CONTINUE
-    return CONTINUE if kind == BAR_ARV else next_split(ws, sp)
+    return CONTINUE if kind == BAR_ARV else next_split(ws, sp, ctx.B[w])
 
 
 @jit
@@ -247,18 +130,18 @@ def leave(ctx: Any, w: int, cur: int, m: Any) -> int:
     if sp[cur]["mask"] == u32(0):
         sp[cur]["state"] = S_FREE
     if ws["exited"] != ws["exists"]:
-        release_converged(ws, sp, ctx.B[w])
+        release_waiting(ws, sp, ctx.B[w])
     recheck_barriers(ctx, i64(ws["cta_slot"]))
     if sp[cur]["state"] == S_RUN:
         return CONTINUE
-    return next_split(ws, sp)
+    return next_split(ws, sp, ctx.B[w])
 
 
 @jit
 def cluster_wait(ctx: Any, w: int, cur: int) -> int:
     """UCGABAR_WAIT: until every live warp of the cluster has arrived."""
     ws, sp = ctx.warps[w], ctx.splits[w]
-    sp[cur]["state"] = S_CLUSTER
+    stamp(ws, sp, cur, S_CLUSTER)
     cta = ctx.ctas[ws["cta_slot"]]
     first, size, nw = i64(cta["cluster_first"]), i64(cta["cluster_size"]), ctx.scal[Q_WARPS]
     for i in range(first * nw, (first + size) * nw):
@@ -269,7 +152,7 @@ def cluster_wait(ctx: Any, w: int, cur: int) -> int:
             if ctx.splits[i][j]["state"] == S_CLUSTER:
                 waits = True
         if not waits:
-            return next_split(ws, sp)
+            return next_split(ws, sp, ctx.B[w])
     for i in range(first * nw, (first + size) * nw):
         for j in range(SPLITS):
             if ctx.splits[i][j]["state"] == S_CLUSTER:
@@ -282,47 +165,20 @@ def cluster_wait(ctx: Any, w: int, cur: int) -> int:
 
 @jit
 def converge(ctx: Any, w: int, cur: int, active: Any, m: Any, op: int, var: int, V: Any, row: int) -> int:
-    """BSSY, BSYNC, BREAK, WARPSYNC, BMOV."""
+    """BSSY, BSYNC, BREAK, WARPSYNC."""
     ws, sp, B = ctx.warps[w], ctx.splits[w], ctx.B[w]
     if op == FL_BSSY:
-        for l in range(32):
-            if m >> u32(l) & u32(1):
-                B[var, l] = active
+        if m != u32(0):
+            write_mask(ws, B, var, active, False)
     elif op == FL_BSYNC:
-        need = u32(B[var, lowest(active)] & ~ws["exited"])
-        if u32(need & ~active) != u32(0):
-            sp[cur]["state"], sp[cur]["arg"] = S_BSYNC, var
-            release_converged(ws, sp, B)
-            if sp[cur]["state"] != S_RUN:
-                return next_split(ws, sp)
+        return bsync(ws, sp, cur, active, B, var)
     elif op == FL_BREAK:
         if m != u32(0):
-            of = u32(B[var, lowest(m)])
-            for l in range(32):
-                if of >> u32(l) & u32(1):
-                    B[var, l] &= ~m
-            release_converged(ws, sp, B)
-    elif op == FL_WARPSYNC or op == FL_COLLECTIVE:
-        need = FULL if var else (u32(V[row, lowest(m)]) if m != u32(0) else u32(0))
-        if m != u32(0) and u32(need & ws["exists"] & ~ws["exited"] & ~active) != u32(0):
-            sp[cur]["state"], sp[cur]["arg"] = S_WARPSYNC, u32(need & ws["exists"])
-            release_converged(ws, sp, B)
-            if sp[cur]["state"] != S_RUN:
-                return next_split(ws, sp)
+            B[var] &= ~m
+            release_waiting(ws, sp, B)
+    elif m != u32(0):
+        return warpsync(ws, sp, B, cur, active, FULL if var else u32(V[row, lowest(m)]))
     return CONTINUE
-
-
-@jit
-def move_barrier(V: Any, B: Any, op: int, bar: int, clear: int, row: int, dst: int, m: Any) -> None:
-    """BMOV between a convergence register and a general register."""
-    for l in range(32):
-        if m >> u32(l) & u32(1):
-            if op == FL_BMOV_FROM:
-                V[dst, l] = B[bar, l]
-                if clear:
-                    B[bar, l] = 0
-            else:
-                B[bar, l] = V[row, l]
 
 
 @jit
@@ -343,14 +199,14 @@ def flow_group(ctx: Any, w: int, pc: int, active: Any, m: Any, pa: Any, ra: int,
     elif op == FL_CALL:
         branch(ws, sp, cur, pc, i64(ins["target"]), active, m)
     elif op == FL_INDIRECT:
-        return indirect(V, sp, cur, pc, active, m, ra, ins["base"], ctx.pc_index, ctx.fault)
+        return indirect(ws, V, sp, cur, pc, active, m, ra, ins["base"], ctx.pc_index, ctx.fault)
     elif op == FL_CALL_ABS:
         if m == u32(0):
             return CONTINUE
         lane = lowest(m)
         t = u64(V[ra + 1, lane]) << u64(32) | u64(V[ra, lane])
         if t < u64(SYSCALL_BASE):
-            return indirect(V, sp, cur, pc, active, m, ra, i64(0), ctx.pc_index, ctx.fault)
+            return indirect(ws, V, sp, cur, pc, active, m, ra, i64(0), ctx.pc_index, ctx.fault)
         ctx.fault[0]["address"], ctx.fault[0]["mask"] = t, m
         return R_SYSCALL
     elif op == FL_BAR:
@@ -359,14 +215,13 @@ def flow_group(ctx: Any, w: int, pc: int, active: Any, m: Any, pa: Any, ra: int,
             need = i64(V[rb, lane]) if var & 16 else i64(0)
             return barrier_arrive(ctx, w, cur, var & 15, i64(V[ra, lane]), need, pa, m)
     elif op == FL_YIELD:
-        return next_split(ws, sp)
+        yield_split(ws, sp, ctx.B[w])
     elif op == FL_NANOSLEEP:
         ws["spin_count"] += 1
+        yield_split(ws, sp, ctx.B[w])
         if ws["spin_count"] > 4:
             ws["spin_count"] = 0
-            next_split(ws, sp)
             return R_SPIN
-        return next_split(ws, sp)
     elif op == FL_BRA_DIV or op == FL_BRA_CONV:
         expected = u32(V[ra, 0])
         if (active != expected) == (op == FL_BRA_DIV):
@@ -376,7 +231,7 @@ def flow_group(ctx: Any, w: int, pc: int, active: Any, m: Any, pa: Any, ra: int,
             ctx.fault[0]["code"], ctx.fault[0]["lane"] = F_TRAP, lowest(m)
             return R_FAULT
     elif op == FL_BMOV_FROM or op == FL_BMOV_TO:
-        move_barrier(V, ctx.B[w], op, var & 31, var & 32, ra, i64(ins["dst"]), m)
+        move_barrier(ws, V, ctx.B[w], op == FL_BMOV_TO, var & 31, var & 32, ra, i64(ins["dst"]), m)
     elif op == FL_CLUSTER_WAIT:
         return cluster_wait(ctx, w, cur)
     return CONTINUE

@@ -14,7 +14,7 @@ import numpy as np
 from archsim.emulator.atomic_ops import A_CAS, A_CAST_SPIN, AT_F64, AT_S64, AT_U64, atomic_group
 from archsim.emulator.bits import popc32
 from archsim.emulator.convert_ops import convert_group
-from archsim.emulator.flow_ops import CONTINUE, FL_BRA, flow_group, next_split
+from archsim.emulator.flow_ops import FL_BRA, flow_group
 from archsim.emulator.fp_ops import fcmp_group, fp32_group, fp64_group
 from archsim.emulator.half_ops import half_group
 from archsim.emulator.int_ops import icmp, imad_wide, int_group, lut_bits
@@ -92,6 +92,7 @@ from archsim.emulator.records import (
     SPACE_SHARED,
 )
 from archsim.emulator.special_ops import special_group
+from archsim.emulator.splits import CONTINUE, SLICE_WEIGHT, take_turns
 from archsim.emulator.trace_ops import close_segment, end_run, record_addresses, segment_full
 from archsim.emulator.warp_ops import warp_group
 from archsim.kernels.jit import jit
@@ -425,7 +426,7 @@ def run_warp(ctx: Any, w: int, budget: int) -> int:
         if reason == R_FAULT:
             ctx.fault[0]["pc"] = pc - 1
         elif reason == R_SLICE or reason == R_SPIN:
-            next_split(ws, sp)
+            take_turns(ws, sp, ctx.B[w], SLICE_WEIGHT if reason == R_SLICE else 1)
     elif reason == R_FAULT:
         ctx.fault[0]["pc"] = sp[cur]["pc"] - 1
     if scal[Q_MAX_INST] > 0 and scal[Q_EXECUTED] >= scal[Q_MAX_INST] and reason != R_FAULT and reason <= R_SPIN:

@@ -170,7 +170,7 @@ class Arena:
             S = np.zeros((8, 32), np.uint64)
             self.arrays = {
                 "V": V, "VF": V.view(np.float32), "P": np.zeros((total, P_WORDS), np.uint32),
-                "U": np.zeros((total, U_WORDS), np.uint32), "B": np.zeros((total, 17, 32), np.uint32),
+                "U": np.zeros((total, U_WORDS), np.uint32), "B": np.zeros((total, 17), np.uint32),
                 "S": S, "SF": S.view(np.float64), "warps": np.zeros(total, WARP_STATE_DT),
                 "splits": np.zeros((total, SPLITS), SPLIT_DT), "ctas": np.zeros(slots, CTA_DT),
                 "bars": np.zeros((slots, BARRIERS, warps), np.uint32), "mma": np.zeros((4, 1024), np.float64),

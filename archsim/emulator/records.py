@@ -105,7 +105,16 @@ R_BLOCKED, R_DONE, R_SLICE, R_SPIN, R_FAULT, R_SYSCALL, R_FLUSH, R_LIMIT, R_PROG
 (F_NONE, F_UNSUPPORTED, F_OOB, F_MISALIGNED, F_STACK, F_BAD_PC, F_TRAP, F_DEADLOCK, F_LIMIT, F_SHARED_OOB, F_BARRIER,
  F_CONST) = range(12)  # fmt: skip
 
-SPLIT_DT = np.dtype([("pc", "i4"), ("mask", "u4"), ("state", "u1"), ("arg", "u4")])
+SPLIT_DT = np.dtype(
+    [
+        ("pc", "i4"),  # the next instruction
+        ("mask", "u4"),
+        ("state", "u1"),
+        ("arg", "u4"),  # what it waits for: convergence register, CTA barrier, mask of WARPSYNC
+        ("age", "i8"),  # larger: spilled or stopped later
+        ("waited", "u4"),  # lanes that have waited in the BSYNC at pc
+    ]
+)
 SPLITS = 34
 
 WARP_STATE_DT = np.dtype(
@@ -113,6 +122,10 @@ WARP_STATE_DT = np.dtype(
         ("exists", "u4"),  # lanes with a thread
         ("exited", "u4"),
         ("split", "i4"),  # the running one
+        ("next", "i4"),  # the one deferred last, -1 none
+        ("youngest", "i8"), ("oldest", "i8"),  # ages handed out
+        ("restored", "u4"),  # convergence registers written by BMOV
+        ("stuck", "i4"), ("stuck_at", "i8"), ("turns", "i4"),  # of take_turns
         ("state", "u1"),
         ("cta_slot", "i4"),
         ("index", "i4"),  # warp within the CTA
@@ -179,7 +192,7 @@ class Ctx(NamedTuple):
     VF: Any  # the same memory as f4
     P: Any  # u4[warps][P_WORDS]
     U: Any  # u4[warps][U_WORDS]
-    B: Any  # u4[warps][17][32]: convergence masks as seen by each lane
+    B: Any  # u4[warps][17]: convergence registers
     S: Any  # u8[8][32] scratch
     SF: Any  # the same memory as f8
     warps: Any  # WARP_STATE_DT[warps]

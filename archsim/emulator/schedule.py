@@ -74,18 +74,19 @@ def start_warp(ctx: Any, w: int, slot: int, index: int) -> None:
     for i in range(len(U)):
         U[i] = 0
     for r in range(17):
-        for l in range(32):
-            B[r, l] = 0
+        B[r] = 0
     ws, sp = ctx.warps[w], ctx.splits[w]
     left = ctx.scal[Q_THREADS] - 32 * index
     exists = FULL if left >= 32 else u32((u64(1) << u64(left)) - u64(1))
     ws["exists"], ws["exited"], ws["split"], ws["state"] = exists, 0, 0, W_RUN
     ws["cta_slot"], ws["index"], ws["bar_result"], ws["spin_pc"], ws["spin_count"] = slot, index, 0, -1, 0
     ws["run_count"], ws["n_runs"], ws["n_mems"], ws["n_lanes"], ws["n_inst"], ws["segment"] = 0, 0, 0, 0, 0, 0
-    ws["total"] = 0
+    ws["total"], ws["next"], ws["youngest"], ws["oldest"], ws["restored"] = 0, -1, 0, 0, 0
+    ws["stuck"], ws["stuck_at"], ws["turns"] = 0, 0, 0
     for i in range(SPLITS):
         sp[i]["state"] = S_FREE
-    sp[0]["pc"], sp[0]["mask"], sp[0]["state"], sp[0]["arg"] = 0, exists, S_RUN, 0
+    sp[0]["pc"], sp[0]["mask"], sp[0]["state"], sp[0]["arg"], sp[0]["age"] = 0, exists, S_RUN, 0, 0
+    sp[0]["waited"] = 0
 
 
 @jit

@@ -47,8 +47,8 @@ def _check(name: str, measured: Any) -> None:
     if program.varies is None:
         assert row.exact, "the card's counters are missing"
         for counter, (ours, card) in row.exact.items():
-            if (name, counter) not in compare_h100.KNOWN_DIFFERENCES:
-                assert ours == card, counter
+            allowed = compare_h100.KNOWN_DIFFERENCES.get((name, counter), 0.0)
+            assert abs(ours - card) <= allowed * card, (counter, ours, card)
 
 
 @pytest.mark.parametrize("name", QUICK)
