@@ -34,7 +34,7 @@ EXACT = {
     "store_sectors": "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum",
     "shared_instructions": "smsp__inst_executed_op_shared.sum",
 }
-#: (program, counter) that differ although the program's results are the same (DEVIATIONS.md EMU-1), by at most this part
+#: (program, counter) that differ although the results are the same (DEVIATIONS.md EMU-1), by at most this part
 KNOWN_DIFFERENCES = {
     ("recursion", "warp_instructions"): 2e-4,
     ("recursion", "thread_instructions"): 2e-4,
