@@ -39,6 +39,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--functional-only", action="store_true", help="run the program, write no trace")
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="record only every N-th CTA")
     parser.add_argument(
+        "--concurrent", action="store_true",
+        help="run all CTAs that the machine holds at once, not one after another: for kernels whose CTAs wait for each "
+        "other",
+    )  # fmt: skip
+    parser.add_argument(
+        "--turn",
+        type=int,
+        default=64,
+        metavar="N",
+        help="with --concurrent: instructions of a warp's turn (default 64)",
+    )
+    parser.add_argument(
         "--max-instructions", type=int, default=0, metavar="N",
         help="stop a launch after N warp-instructions as an infinite loop (default: no limit)",
     )  # fmt: skip
@@ -69,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     command = _command(args)
     if not command:
         raise RunError("no program given: archsim capture [options] -- PROGRAM [ARGUMENT ...]")
+    if args.turn < 1:
+        raise RunError(f"--turn {args.turn}: must be 1 or more")
     selection = Selection.parse(args.kernel, args.launches, args.sample)
     output = None if args.functional_only else args.output or default_output(command[0].removesuffix(".cu"))
     with tempfile.TemporaryDirectory(prefix="archsim-build-") as folder, _progress() as progress:
@@ -115,6 +129,7 @@ def _capture(
         config=config_from(args) if args.config or args.overrides else None,
         memory_bytes=int(args.memory * 2**30),
         max_instructions=args.max_instructions,
+        turn_instructions=args.turn if args.concurrent else 0,
         progress=progress,
     )
     return capture_program(command, options)

@@ -28,6 +28,7 @@ from archsim.cuda.nvcc import compile_cubin
 from archsim.cuda.protocol import CallError
 from archsim.cuda.recording import MemoryWriter, memory_records, plain_name
 from archsim.cuda.server import kernel_limits, select_code
+from archsim.emulator.launch import Turns
 from archsim.errors import RunError
 from archsim.trace.layout import LaunchInfo
 from archsim.trace.memory import MemoryKernel, MemoryTrace
@@ -142,6 +143,7 @@ class Kernel:
         path: str | Path | None = None,
         max_instructions: int = 0,
         sample_every: int = 1,
+        turn_instructions: int = 0,
     ) -> Any:
         """Run the kernel to its end and return its trace.
 
@@ -149,7 +151,8 @@ class Kernel:
         (converted to the parameter's size: an int to an integer, a float to half, single or double), or ``bytes`` for a
         struct. ``shared_bytes``: dynamic shared memory per CTA. ``path``: write the trace there instead of keeping it
         in memory, and return the path. ``max_instructions``: warp-instructions after which the launch counts as an
-        infinite loop. ``sample_every``: record only every n-th CTA.
+        infinite loop. ``sample_every``: record only every n-th CTA. ``turn_instructions``: run all CTAs that the
+        machine holds at once, each warp this many instructions at a time (0: one CTA after another).
 
         Raises RunError for a launch that a GPU would refuse, EmulationError for a fault in the kernel.
         """
@@ -166,11 +169,15 @@ class Kernel:
         except CallError as error:
             raise RunError(f"{self.name}: grid {shape[0]}, block {shape[1]}: {error.code.name.lower()}") from None
         params = self._pack(args)
+        if turn_instructions < 0:
+            raise RunError(f"{self.name}: turn_instructions {turn_instructions}: must be 0 or more")
+        resident = self._gpu.device.resident_ctas(limits, shape[1], shared_bytes, shape[2])
+        turns = Turns(turn_instructions, resident) if turn_instructions else None
         launch = self._gpu.machine.launch_info(
-            self._emulated, *shape[:2], shared_bytes, shape[2], sample_every=sample_every
+            self._emulated, *shape[:2], shared_bytes, shape[2], sample_every=sample_every, turns=turns
         )
         options = {"dynamic_shared_bytes": shared_bytes, "cluster": shape[2], "max_instructions": max_instructions}
-        options["cooperative"] = cooperative
+        options |= {"cooperative": cooperative, "turns": turns}
         records = memory_records(self.program)
         if path is not None:
             return self._launch_to_file(Path(path), launch, records, params, options)

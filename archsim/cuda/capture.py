@@ -33,6 +33,8 @@ class CaptureOptions:
 
     ``config``: the machine that the program sees (properties, occupancy); None: the default of the architecture.
     ``max_instructions``: warp-instructions of one launch after which it counts as an infinite loop; 0: no limit.
+    ``turn_instructions``: all CTAs that the machine holds run at once, each warp this many instructions at a time; 0:
+    one CTA after another.
     """
 
     arch: int = 0
@@ -41,6 +43,7 @@ class CaptureOptions:
     config: MachineConfig | None = None
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     max_instructions: int = 0
+    turn_instructions: int = 0
     progress: Callable[[str, int, int], None] | None = None  # kernel, CTAs done, CTAs in all
 
 
@@ -173,7 +176,7 @@ def _run(
     from archsim.cuda.gpu import EmulatedGpu
 
     recorder = Recorder(writer, options.selection)
-    gpu = EmulatedGpu(device, recorder, options.max_instructions, options.progress)
+    gpu = EmulatedGpu(device, recorder, options.max_instructions, options.progress, options.turn_instructions)
     code, server = run_child(command, program, gpu)
     good = code == 0 and not server.faults
     return CaptureResult(

@@ -7,6 +7,7 @@ table of technical specifications).
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -208,6 +209,15 @@ class Device:
         """Clusters resident on the whole chip; a cluster stays in one GPC."""
         per_gpc = self.occupancy(kernel, threads, dynamic_bytes) * (self.num_sms // self.config.gpcs)
         return self.config.gpcs * (per_gpc // max(cluster, 1))
+
+    def resident_ctas(
+        self, kernel: KernelLimits, block: tuple[int, int, int], dynamic_bytes: int, cluster: tuple[int, int, int]
+    ) -> int:
+        """CTAs that the whole chip holds at once (at least one cluster)."""
+        threads, size = math.prod(block), math.prod(cluster)
+        if size > 1:
+            return max(1, self.max_clusters(kernel, threads, dynamic_bytes, size)) * size
+        return max(1, self.occupancy(kernel, threads, dynamic_bytes) * self.num_sms)
 
     def check_launch(
         self,

@@ -12,8 +12,9 @@ import numpy as np
 
 from archsim.cuda.device import Device
 from archsim.cuda.recording import Recorder
-from archsim.cuda.server import Gpu, LaunchOutcome, LaunchRequest
+from archsim.cuda.server import Gpu, LaunchOutcome, LaunchRequest, kernel_limits
 from archsim.emulator import DeviceMemory, Machine
+from archsim.emulator.launch import Turns
 from archsim.errors import ArchsimError
 
 # Copies that a trace records: kind of the runtime's call -> event name. Host-to-host copies don't concern the GPU.
@@ -46,6 +47,7 @@ class EmulatedGpu(Gpu):
         recorder: Recorder,
         max_instructions: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
+        turn_instructions: int = 0,
     ) -> None:
         self.device = device
         self.memory_fd, self.memory = shared_memory(device.memory_bytes)
@@ -54,6 +56,7 @@ class EmulatedGpu(Gpu):
         self.recorder = recorder
         self.max_instructions = max_instructions
         self.progress = progress
+        self.turn_instructions = turn_instructions
         self.launches = 0
         self.warp_instructions = 0
         self.thread_instructions = 0
@@ -74,6 +77,7 @@ class EmulatedGpu(Gpu):
         self.launches += 1
         sample = self.recorder.selection.sample_every
         shape = (request.kernel, request.grid, request.block)
+        turns = self.turns(request)
         described = self.machine.launch_info(
             *shape,
             request.dynamic_shared_bytes,
@@ -81,6 +85,7 @@ class EmulatedGpu(Gpu):
             launch_id=index,
             stream_id=request.stream_id,
             sample_every=sample,
+            turns=turns,
         )
         writer = self.recorder.begin(index, request.kernel.program, described)
         try:
@@ -94,6 +99,7 @@ class EmulatedGpu(Gpu):
                 sample_every=sample if writer is not None else 1,
                 progress=self._progress_of(request.name, described.num_ctas),
                 cooperative=request.cooperative,
+                turns=turns,
             )
         except ArchsimError:
             print(self._take_printed().decode("utf-8", "replace"), end="", flush=True)  # a faulting kernel's last words
@@ -105,6 +111,14 @@ class EmulatedGpu(Gpu):
         self.warp_instructions += result.warp_instructions
         self.thread_instructions += result.thread_instructions
         return LaunchOutcome(self.time_ns(), printed)
+
+    def turns(self, request: LaunchRequest) -> Turns | None:
+        """The concurrent order for one launch; None: one CTA after another."""
+        if not self.turn_instructions:
+            return None
+        limits = kernel_limits(request.kernel.info, self.device)
+        resident = self.device.resident_ctas(limits, request.block, request.dynamic_shared_bytes, request.cluster)
+        return Turns(self.turn_instructions, resident)
 
     def _take_printed(self) -> bytes:
         text = "".join(self._printed).encode("utf-8", "surrogateescape")

@@ -66,6 +66,7 @@ from archsim.emulator.records import (
     G_WIDE,
     P_SINK,
     P_TRUE,
+    Q_ACCESS,
     Q_ARCH,
     Q_CLOCK,
     Q_EXECUTED,
@@ -73,9 +74,11 @@ from archsim.emulator.records import (
     Q_LOCAL_STRIDE,
     Q_MAX_INST,
     Q_N_CODE,
+    Q_NOW,
     Q_SHARED_OFF,
     Q_SHARED_STRIDE,
     Q_TRACE,
+    QUEUES,
     R_FAULT,
     R_FLUSH,
     R_LIMIT,
@@ -87,12 +90,13 @@ from archsim.emulator.records import (
     ROW_D,
     ROW_E,
     ROW_T,
+    SPACE_GENERIC,
     SPACE_GLOBAL,
     SPACE_LOCAL,
     SPACE_SHARED,
 )
 from archsim.emulator.special_ops import special_group
-from archsim.emulator.splits import CONTINUE, SLICE_WEIGHT, take_turns
+from archsim.emulator.splits import CONTINUE, POLL, take_turns
 from archsim.emulator.trace_ops import close_segment, end_run, record_addresses, segment_full
 from archsim.emulator.warp_ops import warp_group
 from archsim.kernels.jit import jit
@@ -102,6 +106,7 @@ ALL64 = u64(0xFFFFFFFFFFFFFFFF)
 LOW32 = u64(0xFFFFFFFF)
 WINDOW24 = u64(0xFFFFFF)
 SPIN_LIMIT = 8
+ATOMIC_16THS = 7  # sixteenths of an instruction (4.5 cycles): 2.07 cycles a swap of one word (CALIBRATION.md, H100)
 
 
 @jit
@@ -136,6 +141,20 @@ def const_load(V: Any, S: Any, cbank: Any, pos: Any, bank: int, size: int, signe
             if V[ROW_D, l] >> u32(bits - 1) & u32(1):
                 V[ROW_D, l] |= u32(0xFFFFFFFF) << u32(bits)
     return True
+
+
+@jit
+def queue_delay(ctx: Any, m: Any) -> int:
+    """Concurrent order: instructions that an atomic waits because others use its words; S[4] holds the addresses."""
+    begin = ctx.scal[Q_NOW] * 16
+    done = begin
+    for l in range(32):
+        if m >> u32(l) & u32(1):
+            word = i64(ctx.S[4, l] >> u64(2))
+            k = (word ^ word >> 12) & (QUEUES - 1)
+            ctx.busy[k] = max(ctx.busy[k], begin) + ATOMIC_16THS
+            done = max(done, ctx.busy[k])
+    return (done - begin) >> 4
 
 
 @jit
@@ -364,18 +383,22 @@ def step_flow(ctx: Any, w: int, ins: Any, pc: int, active: Any, m: Any) -> int:
 
 @jit
 def run_warp(ctx: Any, w: int, budget: int) -> int:
-    """Run one warp for at most `budget` instructions; returns why it stopped (R_*)."""
+    """Run one warp for at most `budget` instructions; returns why it stopped (R_*).
+
+    In the concurrent order an access of global memory takes scal[Q_ACCESS] of the budget; what is left (or owed) of it
+    goes to the warp's credit.
+    """
     V, VF, P, U = ctx.V[w], ctx.VF[w], ctx.P[w], ctx.U[w]
     ws, sp, code, counts, scal = ctx.warps[w], ctx.splits[w], ctx.code, ctx.counts, ctx.scal
     cta = ctx.ctas[ws["cta_slot"]]
     tracing = scal[Q_TRACE] != 0 and cta["record"] != 0
     cur = i64(ws["split"])
     pc, active = i64(sp[cur]["pc"]), u32(sp[cur]["mask"])
-    executed = i64(0)
+    executed, access = i64(0), scal[Q_ACCESS]
     reason = R_SLICE
     lanes_active = i64(popc32(active))
     while executed < budget:
-        if tracing and segment_full(ws):
+        if tracing and segment_full(ctx, ws):
             if not close_segment(ctx, w, cta["linear"], 0):
                 reason = R_FLUSH
                 break
@@ -416,17 +439,23 @@ def run_warp(ctx: Any, w: int, budget: int) -> int:
             if not execute(ctx, w, ins, V, VF, P, U, m, tracing):
                 reason = R_FAULT
                 break
+            if access != 0 and (group == G_MEM or group == G_ATOM) and ins["dw"]:
+                if ins["space"] == SPACE_GLOBAL or ins["space"] == SPACE_GENERIC:
+                    budget -= access
+                    if group == G_ATOM:
+                        budget -= queue_delay(ctx, m)
             if ins["strong"] and spin_check(ws, pc):
                 reason = R_SPIN
                 break
     scal[Q_EXECUTED] += executed
     ws["total"] += executed
+    ws["credit"] = budget - executed
     if pc >= 0:
         sp[cur]["pc"] = pc
         if reason == R_FAULT:
             ctx.fault[0]["pc"] = pc - 1
         elif reason == R_SLICE or reason == R_SPIN:
-            take_turns(ws, sp, ctx.B[w], SLICE_WEIGHT if reason == R_SLICE else 1)
+            take_turns(ws, sp, ctx.B[w], executed if reason == R_SLICE else i64(POLL))
     elif reason == R_FAULT:
         ctx.fault[0]["pc"] = sp[cur]["pc"] - 1
     if scal[Q_MAX_INST] > 0 and scal[Q_EXECUTED] >= scal[Q_MAX_INST] and reason != R_FAULT and reason <= R_SPIN:

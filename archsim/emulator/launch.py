@@ -20,6 +20,7 @@ from archsim.emulator.records import (
     FAULT_DT,
     LOCAL_WINDOW,
     P_WORDS,
+    Q_ACCESS,
     Q_ARCH,
     Q_CLUSTER,
     Q_CLUSTER_X,
@@ -43,7 +44,9 @@ from archsim.emulator.records import (
     Q_THREADS,
     Q_TIME0,
     Q_TRACE,
+    Q_TURN,
     Q_WARPS,
+    QUEUES,
     ROWS,
     SHARED_WINDOW,
     SPLIT_DT,
@@ -58,7 +61,22 @@ from archsim.trace.layout import WARP_DT
 Dim = tuple[int, int, int]
 BATCH_WARPS, BATCH_RUNS, BATCH_MEMS, BATCH_LANES = 1 << 13, 1 << 17, 1 << 17, 1 << 19
 MAX_WARPS = 16384  # of the resident CTAs together
+STAGED_BYTES = CAP_RUNS * 12 + CAP_MEMS * 24 + CAP_LANES * 8  # of one warp
 MAX_SLOTS = 2048
+STAGING_BYTES = 512 << 20  # trace staging of all resident warps in the concurrent order
+ACCESS_INSTRUCTIONS = 64  # concurrent order: what a load or atomic of global memory takes of a warp's turn
+
+
+@dataclass(frozen=True)
+class Turns:
+    """The concurrent order: ``resident_ctas`` CTAs of the grid run at once, ``instructions`` of each warp at a time.
+
+    A load or atomic of global memory counts as ACCESS_INSTRUCTIONS: some 300 cycles at the 4 to 5 cycles that dependent
+    instructions are apart, a trip to L2 and back.
+    """
+
+    instructions: int
+    resident_ctas: int
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,7 @@ def shared_window_bytes(kernel: EmuKernel, dynamic: int) -> int:
 
 def check_geometry(
     kernel: EmuKernel, grid: Dim, block: Dim, dynamic: int, cluster: Dim, stack_bytes: int, num_sms: int,
-    memory: DeviceMemory,
+    memory: DeviceMemory, turns: Turns | None = None,
 ) -> Geometry:  # fmt: skip
     """Validated geometry; EmulationError on a launch that no device could take."""
     name = kernel.name
@@ -117,8 +135,8 @@ def check_geometry(
     ctas = grid[0] * grid[1] * grid[2]
     stride = -(-max(shared, 4) // 256) * 256
     per_slot = stride + warps * 32 * local
-    resident = num_sms * min(32, max(2048 // (warps * 32), 1))
-    slots = min(ctas, resident, MAX_SLOTS, max(MAX_WARPS // warps, 1), memory.window_bytes // per_slot)
+    resident = turns.resident_ctas if turns else min(num_sms * min(32, max(2048 // (warps * 32), 1)), MAX_SLOTS)
+    slots = min(ctas, resident, max(MAX_WARPS // warps, 1), memory.window_bytes // per_slot)
     slots = max(slots // size, 1) * size
     if slots * per_slot > memory.window_bytes:
         raise EmulationError(f"{name}: {per_slot} bytes of shared and local memory per CTA do not fit")
@@ -181,14 +199,20 @@ class Arena:
         self.arrays["fault"][:] = np.zeros((), FAULT_DT)
         return self.arrays
 
-    def trace(self, total: int, on: bool) -> dict[str, Any]:
-        """Staging of each warp and the batch; one row of each when tracing is off."""
+    def trace(self, total: int, on: bool, concurrent: bool) -> dict[str, Any]:
+        """Staging of each warp and the batch; one row of each when tracing is off.
+
+        One CTA after another, the staging of few warps is ever touched; in the concurrent order all of it is.
+        """
         n = total if on else 1
-        if self.batch.get("key") != n:
+        share = 1
+        while concurrent and n * STAGED_BYTES // share > STAGING_BYTES and share < 32:
+            share *= 2
+        if self.batch.get("key") != (n, share):
             self.batch = {
-                "key": n,
-                "runs": np.zeros((n, CAP_RUNS, 3), np.uint32), "mems": np.zeros((n, CAP_MEMS, 3), np.int64),
-                "lanes": np.zeros((n, CAP_LANES), np.uint64), "bwarps": np.zeros(BATCH_WARPS, WARP_DT),
+                "key": (n, share),
+                "runs": np.zeros((n, CAP_RUNS // share, 3), np.uint32), "mems": np.zeros((n, CAP_MEMS // share, 3), np.int64),
+                "lanes": np.zeros((n, CAP_LANES // share), np.uint64), "bwarps": np.zeros(BATCH_WARPS, WARP_DT),
                 "bruns": np.zeros((BATCH_RUNS, 3), np.uint32), "bmems": np.zeros((BATCH_MEMS, 3), np.int64),
                 "blanes": np.zeros(BATCH_LANES, np.uint64),
             }  # fmt: skip
@@ -227,6 +251,7 @@ def patch_constants(kernel: EmuKernel, banks: NDArray[np.uint8], position: NDArr
 def build_context(
     kernel: EmuKernel, g: Geometry, params: bytes, arena: Arena, memory: DeviceMemory, *, arch: int, num_sms: int,
     launch_id: int, tracing: bool, sample_every: int, max_instructions: int, grid_workspace: int = 0,
+    turns: Turns | None = None,
 ) -> Ctx:  # fmt: skip
     """Everything that run_grid needs."""
     banks, position = constant_banks(kernel, bank0(kernel, g, params, arch, num_sms, launch_id, grid_workspace))
@@ -239,13 +264,14 @@ def build_context(
         Q_LOCAL_STRIDE: g.local_bytes, Q_WARPS: g.warps, Q_ARCH: arch, Q_MAX_INST: max_instructions,
         Q_TRACE: int(tracing), Q_N_CODE: len(code), Q_NSM: num_sms, Q_CLUSTER: g.cluster[0] * g.cluster[1] * g.cluster[2],
         Q_THREADS: g.threads, Q_TIME0: time.time_ns(), Q_NCTAS: g.ctas, Q_SLOTS: g.slots, Q_SAMPLE: sample_every,
+        Q_TURN: turns.instructions if turns else 0, Q_ACCESS: ACCESS_INSTRUCTIONS if turns else 0,
     }  # fmt: skip
     for key, value in values.items():
         scal[key] = value
     for i in range(3):
         scal[Q_NTID_X + i], scal[Q_NCTA_X + i], scal[Q_CLUSTER_X + i] = g.block[i], g.grid[i], g.cluster[i]
     return Ctx(
-        **arena.state(g.slots, g.warps), **arena.trace(g.slots * g.warps, tracing), code=code,
+        **arena.state(g.slots, g.warps), **arena.trace(g.slots * g.warps, tracing, turns is not None), code=code,
         pc_index=kernel.decoded.pc_index, mem=memory.words, valid=memory.valid, cbank=banks, cbank_pos=position,
-        counts=np.zeros((len(code), 3), np.int64), scal=scal,
+        counts=np.zeros((len(code), 3), np.int64), scal=scal, busy=np.zeros(QUEUES, np.int64),
     )  # fmt: skip

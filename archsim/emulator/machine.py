@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.emulator.faults import describe
-from archsim.emulator.launch import Arena, Dim, Geometry, build_context, check_geometry
+from archsim.emulator.launch import Arena, Dim, Geometry, Turns, build_context, check_geometry
 from archsim.emulator.memory import DeviceMemory
 from archsim.emulator.module import EmuKernel, Module, load_module
 from archsim.emulator.records import (
@@ -88,16 +88,17 @@ class Machine:
 
     def launch_info(
         self, kernel: EmuKernel, grid: Dim, block: Dim, dynamic_shared_bytes: int = 0, cluster: Dim = (1, 1, 1),
-        *, launch_id: int = 0, stream_id: int = 0, sample_every: int = 1,
+        *, launch_id: int = 0, stream_id: int = 0, sample_every: int = 1, turns: Turns | None = None,
     ) -> LaunchInfo:  # fmt: skip
         """What the trace store wants to know before :meth:`launch` records into it."""
         g = check_geometry(
-            kernel, grid, block, dynamic_shared_bytes, cluster, self.stack_bytes, self.num_sms, self.memory
+            kernel, grid, block, dynamic_shared_bytes, cluster, self.stack_bytes, self.num_sms, self.memory, turns
         )
         return LaunchInfo(
             name=kernel.name, grid=grid, block=block, cluster=cluster, registers=kernel.info.registers,
             shared_bytes=g.shared_bytes, local_bytes=g.local_bytes, shared_base=SHARED_WINDOW,
             local_base=LOCAL_WINDOW, launch_id=launch_id, stream_id=stream_id, sample_every=sample_every,
+            turn_instructions=turns.instructions if turns else 0,
         )  # fmt: skip
 
     def launch(
@@ -113,16 +114,17 @@ class Machine:
         sample_every: int = 1,
         progress: Callable[[int, int], None] | None = None,
         cooperative: bool = False,
+        turns: Turns | None = None,
     ) -> LaunchResult:
         """Run one kernel to its end.
 
         ``params``: parameter bytes from the kernel's parameter base. ``recorder``: a trace KernelWriter (its ``add``
         receives batches; every ``sample_every``-th CTA is recorded). ``max_instructions``: warp-instructions, 0 = no
         limit. ``progress(done CTAs, warp-instructions)``. ``cooperative``: gives the grid the workspace of its barrier
-        (grid.sync). A fault raises EmulationError.
+        (grid.sync). ``turns``: the concurrent order; None: one CTA after another. A fault raises EmulationError.
         """
         g = check_geometry(
-            kernel, grid, block, dynamic_shared_bytes, cluster, self.stack_bytes, self.num_sms, self.memory
+            kernel, grid, block, dynamic_shared_bytes, cluster, self.stack_bytes, self.num_sms, self.memory, turns
         )
         self._launches += 1
         workspace = self._grid_workspace() if cooperative else 0
@@ -130,7 +132,7 @@ class Machine:
             ctx = build_context(
                 kernel, g, params, self._arena, self.memory, arch=self.arch, num_sms=self.num_sms,
                 launch_id=self._launches, tracing=recorder is not None, sample_every=sample_every,
-                max_instructions=max_instructions, grid_workspace=workspace,
+                max_instructions=max_instructions, grid_workspace=workspace, turns=turns,
             )  # fmt: skip
             self._run(kernel, g, ctx, recorder, max_instructions, progress)
         finally:

@@ -126,6 +126,7 @@ WARP_STATE_DT = np.dtype(
         ("youngest", "i8"), ("oldest", "i8"),  # ages handed out
         ("restored", "u4"),  # convergence registers written by BMOV
         ("stuck", "i4"), ("stuck_at", "i8"), ("turns", "i4"),  # of take_turns
+        ("credit", "i8"),  # concurrent order: instructions it may still execute, negative while it waits for memory
         ("state", "u1"),
         ("cta_slot", "i4"),
         ("index", "i4"),  # warp within the CTA
@@ -169,7 +170,7 @@ CTA_DT = np.dtype(
 
 FAULT_DT = np.dtype([("code", "i4"), ("pc", "i4"), ("lane", "i4"), ("warp", "i4"), ("address", "u8"), ("mask", "u4")])
 
-# Trace staging capacity of one warp; a segment is cut when one of them is full.
+# Most trace staging of one warp; a segment is cut when one of them is full.
 CAP_RUNS, CAP_MEMS, CAP_LANES = 4096, 4096, 16384
 
 #: Scalars of a launch, in ``Ctx.scal`` (i8).
@@ -178,7 +179,9 @@ CAP_RUNS, CAP_MEMS, CAP_LANES = 4096, 4096, 16384
  Q_EXECUTED, Q_MAX_INST, Q_TRACE, Q_N_CODE, Q_NSM, Q_MMA_GROUP, Q_CLUSTER, Q_SHARED_HEAD, Q_BATCH_WARPS, Q_BATCH_RUNS,
  Q_BATCH_MEMS, Q_BATCH_LANES, Q_SYSCALL, Q_SLOT, Q_WARP, Q_THREADS, Q_SMEM_USER, Q_TIME0, Q_NEXT_CTA, Q_NCTAS,
  Q_SLOTS, Q_RUNNING, Q_SAMPLE, Q_REGS, Q_YIELD_AT, Q_DONE_CTAS, Q_CLUSTER_X, Q_CLUSTER_Y, Q_CLUSTER_Z,
- Q_COUNT) = range(49)  # fmt: skip
+ Q_TURN, Q_ACCESS, Q_NOW, Q_COUNT) = range(52)  # fmt: skip
+
+QUEUES = 1 << 12  # of atomics in the concurrent order
 
 SHARED_WINDOW = 0x7F0000000000  # generic addresses: 4 GiB aligned, low word 0
 LOCAL_WINDOW = 0x7F8000000000
@@ -209,6 +212,7 @@ class Ctx(NamedTuple):
     counts: Any  # i8[n][3]: executions, active lanes, active and predicated-on lanes
     fault: Any  # FAULT_DT[1]
     scal: Any  # i8[Q_COUNT]
+    busy: Any  # i8[QUEUES]: concurrent order, when the atomics of a word (by hash) are done, in 1/16 instructions
     runs: Any  # u4[warps][CAP_RUNS][3] staging
     mems: Any  # i8[warps][CAP_MEMS][3] staging
     lanes: Any  # u8[warps][CAP_LANES] staging

@@ -23,6 +23,7 @@ from archsim.emulator.records import (
     Q_NCTA_Y,
     Q_NCTAS,
     Q_NEXT_CTA,
+    Q_NOW,
     Q_RUNNING,
     Q_SAMPLE,
     Q_SHARED_OFF,
@@ -31,6 +32,7 @@ from archsim.emulator.records import (
     Q_SLOTS,
     Q_THREADS,
     Q_TRACE,
+    Q_TURN,
     Q_WARP,
     Q_WARPS,
     Q_YIELD_AT,
@@ -82,7 +84,7 @@ def start_warp(ctx: Any, w: int, slot: int, index: int) -> None:
     ws["cta_slot"], ws["index"], ws["bar_result"], ws["spin_pc"], ws["spin_count"] = slot, index, 0, -1, 0
     ws["run_count"], ws["n_runs"], ws["n_mems"], ws["n_lanes"], ws["n_inst"], ws["segment"] = 0, 0, 0, 0, 0, 0
     ws["total"], ws["next"], ws["youngest"], ws["oldest"], ws["restored"] = 0, -1, 0, 0, 0
-    ws["stuck"], ws["stuck_at"], ws["turns"] = 0, 0, 0
+    ws["stuck"], ws["stuck_at"], ws["turns"], ws["credit"] = 0, 0, 0, 0
     for i in range(SPLITS):
         sp[i]["state"] = S_FREE
     sp[0]["pc"], sp[0]["mask"], sp[0]["state"], sp[0]["arg"], sp[0]["age"] = 0, exists, S_RUN, 0, 0
@@ -241,9 +243,91 @@ def grid_loop(ctx: Any) -> int:
                 start_next(ctx)
 
 
+@jit
+def take_turn(ctx: Any, slot: int) -> int:
+    """Give every warp of one CTA its turn: R_DONE, R_BLOCKED (all warps wait), R_SLICE, or a reason to return."""
+    scal, cta = ctx.scal, ctx.ctas[slot]
+    nw = scal[Q_WARPS]
+    start = i64(cta["next_warp"])
+    cta["next_warp"] = 0
+    runnable = start > 0
+    for i in range(start, nw):
+        w = slot * nw + i
+        ws = ctx.warps[w]
+        if ws["state"] == 3:  # ended, its last segment not written yet
+            if not finish_warp(ctx, w, cta):
+                cta["next_warp"] = i
+                return R_FLUSH
+            ws["state"] = W_DONE
+        if ws["state"] != W_RUN:
+            ws["credit"] = 0
+            continue
+        runnable = True
+        if ws["credit"] <= 0:
+            ws["credit"] += scal[Q_TURN]
+        if ws["credit"] <= 0:
+            continue
+        scal[Q_WARP] = w
+        reason = run_warp(ctx, w, i64(ws["credit"]))
+        if reason == R_DONE:
+            if not finish_warp(ctx, w, cta):
+                ws["state"] = 3
+                cta["next_warp"] = i
+                return R_FLUSH
+        elif reason == R_SPIN:
+            ws["credit"] = min(ws["credit"], i64(0))
+        elif reason != R_SLICE and reason != R_BLOCKED:
+            cta["next_warp"] = i
+            return reason
+        if scal[Q_EXECUTED] >= scal[Q_YIELD_AT]:
+            cta["next_warp"] = i + 1
+            return R_PROGRESS
+    if cta["live_warps"] == 0:
+        return R_DONE
+    return R_SLICE if runnable else R_BLOCKED
+
+
+@jit
+def concurrent_loop(ctx: Any) -> int:
+    """As `grid_loop`, with all CTAs that fit running at once: a turn of scal[Q_TURN] instructions each, slot by slot."""
+    scal = ctx.scal
+    while True:
+        while start_next(ctx):
+            pass
+        if scal[Q_RUNNING] == 0:
+            return R_DONE
+        moved = False
+        slot = i64(scal[Q_SLOT])
+        scal[Q_SLOT] = 0
+        while slot < scal[Q_SLOTS]:
+            cta = ctx.ctas[slot]
+            if cta["state"] == 1:
+                reason = take_turn(ctx, slot)
+                if reason == R_DONE:
+                    cta["state"] = 2
+                    scal[Q_RUNNING] -= 1
+                    scal[Q_DONE_CTAS] += 1
+                    moved = True
+                elif reason == R_SLICE:
+                    moved = True
+                elif reason == R_BLOCKED:
+                    if scal[Q_CLUSTER] == 1:
+                        return blocked(ctx, slot)
+                else:
+                    scal[Q_SLOT] = slot
+                    return reason
+            slot += 1
+        scal[Q_NOW] += scal[Q_TURN]
+        if not moved and scal[Q_RUNNING] > 0 and scal[Q_CLUSTER] > 1 and all_blocked(ctx):
+            return blocked(ctx, 0)
+
+
 def run_grid(ctx: Any) -> int:
-    """Entry point, compiled by `archsim.emulator.compiled`: see `grid_loop`."""
-    return grid_loop(ref(ctx))
+    """Entry point, compiled by `archsim.emulator.compiled`: see `grid_loop` and `concurrent_loop`."""
+    held = ref(ctx)
+    if held.scal[Q_TURN] > 0:
+        return concurrent_loop(held)
+    return grid_loop(held)
 
 
 @jit

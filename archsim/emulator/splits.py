@@ -32,9 +32,9 @@ from archsim.kernels.jit import jit
 
 u32, u64, i64 = np.uint32, np.uint64, np.int64
 CONTINUE = -1
-STUCK = 128  # polls in vain (of SPIN_LIMIT executions each) without a new split
-STUCK_LONG = 2048  # the same with new splits
-SLICE_WEIGHT = 16  # polls that a used slice stands for
+STUCK = 160_000  # instructions without a new split after which another one gets a turn
+STUCK_LONG = 2_560_000  # the same with new splits
+POLL = 1250  # instructions that a poll in vain (SPIN_LIMIT executions) counts for
 
 
 @jit
@@ -135,7 +135,7 @@ def yield_split(ws: Any, sp: Any, B: Any) -> None:
 
 @jit
 def take_turns(ws: Any, sp: Any, B: Any, weight: int) -> None:
-    """After a poll in vain (weight 1) or a used slice (more): once that happened often, other splits get a turn.
+    """After a poll in vain (weight POLL) or a used slice (its instructions): at times other splits get a turn.
 
     The rules above let a split run as long as it can; one that spins until another split acts would spin for ever.
     """

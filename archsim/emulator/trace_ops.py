@@ -8,9 +8,6 @@ import numpy as np
 
 from archsim.emulator.bits import lowest
 from archsim.emulator.records import (
-    CAP_LANES,
-    CAP_MEMS,
-    CAP_RUNS,
     Q_BATCH_LANES,
     Q_BATCH_MEMS,
     Q_BATCH_RUNS,
@@ -35,13 +32,13 @@ def end_run(ctx: Any, w: int) -> None:
 
 
 @jit
-def segment_full(ws: Any) -> Any:
+def segment_full(ctx: Any, ws: Any) -> Any:
     """True when the next instruction needs a new segment."""
     return (
         ws["n_inst"] >= SEGMENT
-        or ws["n_runs"] >= CAP_RUNS - 2
-        or ws["n_mems"] >= CAP_MEMS - 4
-        or ws["n_lanes"] >= CAP_LANES - 128
+        or ws["n_runs"] >= ctx.runs.shape[1] - 2
+        or ws["n_mems"] >= ctx.mems.shape[1] - 4
+        or ws["n_lanes"] >= ctx.lanes.shape[1] - 128
     )
 
 

@@ -50,6 +50,7 @@ def _kernel(trace: TraceFile, kernel: KernelFile) -> dict[str, Any]:
         "launch_id": launch.launch_id,
         "stream_id": launch.stream_id,
         "sample_every": launch.sample_every,
+        "turn_instructions": launch.turn_instructions,
         "static_instructions": len(kernel.mem_records),
         "warp_instructions": kernel.warp_instructions,
         "thread_instructions": launch.thread_instructions,

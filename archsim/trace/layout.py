@@ -71,6 +71,7 @@ class LaunchInfo:
     stream_id: int = 0
     sample_every: int = 1  # only CTAs whose index is a multiple were recorded
     thread_instructions: int = -1  # sum of active lanes, -1 unknown
+    turn_instructions: int = 0  # resident CTAs ran at once, a warp this many at a time; 0: one CTA after another
 
     @property
     def num_ctas(self) -> int:
