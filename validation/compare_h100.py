@@ -81,6 +81,7 @@ def capture(program: manifest.Program, binary: Path, out: Path) -> dict[str, str
         str(out),
         "--kernel",
         program.kernel,
+        *(["--concurrent"] if program.concurrent else []),
     ]
     done = subprocess.run(
         [*command, "--", str(binary), *program.args_small], capture_output=True, text=True, check=False

@@ -39,6 +39,11 @@ class Program:
     varies: str | None
 
     @property
+    def concurrent(self) -> bool:
+        """Whether its CTAs wait for each other, so that it is captured with them all running (capture --concurrent)."""
+        return self.varies is not None and self.varies.startswith("instructions")
+
+    @property
     def split(self) -> str:
         """ "tune" or "report": fixed for ever by the name (first byte of its SHA-256, even or odd)."""
         return "report" if hashlib.sha256(self.name.encode()).digest()[0] & 1 else "tune"
@@ -174,7 +179,9 @@ def trace_key(folder: Path, program: Program, size: str, arch: int) -> str:
     digest = hashlib.sha256(f"{VERSION} {source_hash('emulator')}".encode())
     for path in (folder / "kernels" / program.file, folder / "kernels" / "common.cuh"):
         digest.update(path.read_bytes())
-    digest.update(repr((program.kernel, program.arguments(size), program.nvcc_flags, arch)).encode())
+    digest.update(
+        repr((program.kernel, program.arguments(size), program.nvcc_flags, arch, program.concurrent)).encode()
+    )
     return digest.hexdigest()[:24]
 
 
@@ -195,7 +202,8 @@ def captured_trace(folder: Path, program: Program, size: str, arch: int = ARCH) 
     temporary = out.with_suffix(f".{os.getpid()}.tmp.h5")
     command = [
         sys.executable, "-m", "archsim", "capture", "--arch", f"sm_{arch}", "-o", str(temporary),
-        "--kernel", program.kernel, "--", str(binary), *program.arguments(size),
+        *(["--concurrent"] if program.concurrent else []), "--kernel", program.kernel,
+        "--", str(binary), *program.arguments(size),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -43,6 +43,11 @@ class Program:
     features: str
 
     @property
+    def concurrent(self) -> bool:
+        """Whether its CTAs wait for each other, so that it is captured with them all running (capture --concurrent)."""
+        return self.varies is not None and self.varies.startswith("instructions")
+
+    @property
     def split(self) -> str:
         """'tune' or 'report': fixed for ever by the name (first byte of its SHA-256, even or odd)."""
         return "report" if hashlib.sha256(self.name.encode()).digest()[0] & 1 else "tune"
