@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from archsim.config import MachineConfig
+from archsim.config.memory import DramSpec
 from archsim.dram.compiler import CompiledDram, compile_dram
 from archsim.dram.config import load_dram_for_gpu
 from archsim.dram.mapping import make_mapping
@@ -39,7 +41,7 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
     """Empty caches, idle network and DRAM. ConfigError on sizes that can't be addressed."""
     l2 = config.l2
     _check(config)
-    dram = compile_dram(load_dram_for_gpu(config.dram))
+    dram = _compiled_dram(config)
     sets = l2.bytes // (LINE_BYTES * l2.ways * l2.slices)
     places = l2.slices * sets * l2.ways
     state = make_state(dram, arrivals=1024, completions=1024)
@@ -66,7 +68,17 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
 
 def fresh_dram(config: MachineConfig) -> Any:
     """DRAM state with all banks closed at tick 0."""
-    return make_state(compile_dram(load_dram_for_gpu(config.dram)), arrivals=1024, completions=1024)
+    return make_state(_compiled_dram(config), arrivals=1024, completions=1024)
+
+
+def _compiled_dram(config: MachineConfig) -> CompiledDram:
+    """Reading and compiling a standard takes longer than a small kernel: once for each memory is enough."""
+    return _compiled_standard(config.dram.model_dump_json())
+
+
+@lru_cache(maxsize=64)
+def _compiled_standard(spec: str) -> CompiledDram:
+    return compile_dram(load_dram_for_gpu(DramSpec.model_validate_json(spec)))
 
 
 def start_kernel(memory: lay.FullMemory, dram: Any) -> lay.FullMemory:
