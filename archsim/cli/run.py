@@ -158,11 +158,11 @@ def _simulate(
     from archsim.cli._progress import kernel_progress
     from archsim.engine.run import run as simulate
 
-    entries = 0
+    entries = begin = 0
     if window is not None:
-        from archsim.view import log_entries
+        from archsim.view import log_entries, log_from
 
-        entries = log_entries(config, window)
+        entries, begin = log_entries(config, window), log_from(window)
     sizes = [trace.kernels[i].warp_instructions for i in chosen]
     with kernel_progress(not args.quiet, sizes) as progress:
         try:
@@ -173,6 +173,7 @@ def _simulate(
                 max_cycles=args.max_cycles,
                 progress=progress,
                 log_entries=entries,
+                log_from=begin,
                 timeline_samples=args.timeline,
                 per_pc=args.per_pc,
                 threads=args.threads,

@@ -147,6 +147,7 @@ class Runner:
         config: MachineConfig,
         *,
         log_entries: int = 0,
+        log_from: int = 0,
         timeline_samples: int = 0,
         per_pc: bool = False,
         threads: int = 1,
@@ -154,7 +155,7 @@ class Runner:
         self.config = config
         self._threads = usable_threads(threads) if log_entries == 0 else 1  # the event log has one writer
         self.notes: list[str] = []
-        self._log_entries = log_entries
+        self._log_entries, self._log_from = log_entries, log_from
         self._timeline_samples = timeline_samples
         self._per_pc = per_pc
         self._l2: Any = None
@@ -172,7 +173,7 @@ class Runner:
         ins = self._static(kernel)
         acks = bool(np.any(ins["kind"] == MemKind.FENCE))
         par = parameters(self.config, launch, scoreboard, fit.shared_carveout_bytes, acks)
-        machine = build_machine(self.config, par, ins, self._log_entries, self._per_pc)
+        machine = build_machine(self.config, par, ins, self._log_entries, self._per_pc, self._log_from)
         chip = self._chip(par, fit)
         if chip.memory is not None:
             ahead = self.config.sm.front_end.launch_prefetch_bytes
@@ -378,6 +379,7 @@ def run(
     max_cycles: int = 0,
     progress: Progress | None = None,
     log_entries: int = 0,
+    log_from: int = 0,
     timeline_samples: int = 0,
     per_pc: bool = False,
     threads: int = 1,
@@ -385,11 +387,19 @@ def run(
     """Simulate a trace (all its kernels, or those whose indices are given) on a machine.
 
     ``max_cycles``: stop each kernel after so many cycles (0 = no limit); the result is then marked partial.
+    ``log_entries``: room in the event log (0 = none), which begins at cycle ``log_from``.
     ``timeline_samples``: keep windowed counters in at most so many intervals a launch (0 = none). ``per_pc``: keep
     issue slots by instruction (compiles another form of the model once). ``threads``: that share the SMs; the result
     is the same for any number of them.
     """
-    runner = Runner(config, log_entries=log_entries, timeline_samples=timeline_samples, per_pc=per_pc, threads=threads)
+    runner = Runner(
+        config,
+        log_entries=log_entries,
+        log_from=log_from,
+        timeline_samples=timeline_samples,
+        per_pc=per_pc,
+        threads=threads,
+    )
     result = RunResult(config, trace.sha256, str(trace.source), trace.arch, notes=runner.notes)
     started = time.perf_counter()
     copies = _copies_before_kernels(trace)

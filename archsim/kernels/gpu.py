@@ -11,6 +11,7 @@ from archsim.kernels.layout import (
     CTA_EMPTY,
     CTA_RUNNING,
     EV_START,
+    LOG_CTA_BEGIN,
     MAX_BARRIERS,
     NEVER,
     REGISTER_WORDS,
@@ -26,6 +27,7 @@ from archsim.kernels.layout import (
     W_EMPTY,
     jit,
 )
+from archsim.kernels.log import record
 from archsim.kernels.ref import ref
 from archsim.kernels.sm import run_window, settle
 from archsim.kernels.team import (
@@ -124,6 +126,7 @@ def _place(m, chip, s, tr, start):
     else:
         schedule(m, s, start, EV_START, slot, 0)
         m.sm[s]["next"] = min(m.sm[s]["next"], start)
+        record(m, LOG_CTA_BEGIN, start, s, slot, -1, x["trace_cta"])
 
 
 @jit

@@ -388,6 +388,7 @@ COUNTERS = (
 STATS = np.dtype([(name, "i8") for name in COUNTERS] + [("unit", "i8", (NUM_UNITS,))], align=True)
 
 LOG_ISSUE, LOG_CONTROL, LOG_ALLOCATE, LOG_READ, LOG_WRITEBACK, LOG_ACCEPT, LOG_SB = range(7)
+LOG_CTA_BEGIN, LOG_CTA_END = 7, 8  # ``warp`` is the CTA's slot, ``value`` its number in the launch
 LOG = np.dtype(
     [("cycle", "i8"), ("what", "i4"), ("sm", "i4"), ("warp", "i4"), ("pc", "i4"), ("value", "i8")], align=True
 )

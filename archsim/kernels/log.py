@@ -5,13 +5,18 @@ from numba.extending import overload
 
 
 def record(m, what, cycle, sm, warp, pc, value):
-    """Append an entry if a log is kept. Entry 0 counts the entries in its ``value``; a full log drops the rest."""
+    """Append an entry if a log is kept; a full log drops the rest.
+
+    Entry 0 is the head: ``value`` counts the entries, and what happened before its ``cycle`` is not logged.
+    """
     if m.log is not None:
         _append(m, what, cycle, sm, warp, pc, value)
 
 
 def _append(m, what, cycle, sm, warp, pc, value):
     log = m.log
+    if cycle < log[0]["cycle"]:
+        return
     n = log[0]["value"] + 1
     if n < log.size:
         log[0]["value"] = n

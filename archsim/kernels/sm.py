@@ -34,6 +34,7 @@ from archsim.kernels.layout import (
     KIND_FENCE,
     LOG_ALLOCATE,
     LOG_CONTROL,
+    LOG_CTA_END,
     LOG_SB,
     LOG_WRITEBACK,
     MAX_GROUPS,
@@ -159,6 +160,7 @@ def _retire(m, s, local, now):
     if c["warps_left"] == 0:
         c["state"] = CTA_DONE
         c["done_at"] = now
+        record(m, LOG_CTA_END, now, s, cta, -1, c["trace_cta"])
         sm["live_ctas"] -= 1
         sm["done_ctas"] += 1
         sm["last_done"] = now

@@ -217,8 +217,10 @@ def build_plugins(config: MachineConfig) -> lay.Plugins:
     )
 
 
-def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 0, per_pc: bool = False) -> lay.Machine:
-    """All state arrays of the SMs, empty and cold."""
+def build_machine(
+    config: MachineConfig, par: Any, ins: Any, log_entries: int = 0, per_pc: bool = False, log_from: int = 0
+) -> lay.Machine:
+    """All state arrays of the SMs, empty and cold. ``log_from``: first cycle of the event log."""
     p = par[0]
     sms, nsub, warps = config.num_sms, config.sm.num_subcores, config.sm.num_warps
     subs = sms * nsub
@@ -260,6 +262,8 @@ def build_machine(config: MachineConfig, par: Any, ins: Any, log_entries: int = 
         log=np.zeros(log_entries + 1, lay.LOG) if log_entries else None,
         per_pc=np.zeros((sms, len(ins) + 1, lay.NUM_REASONS), np.int64) if per_pc else None,
     )
+    if machine.log is not None:
+        machine.log[0]["cycle"] = log_from
     reset_pipeline(machine)
     reset_l1(machine)
     return machine

@@ -1,8 +1,8 @@
 """Trace events for ui.perfetto.dev and chrome://tracing. One cycle is shown as one microsecond.
 
 A process is an SM. Its tracks: one a sub-core (what it issued in each cycle), one a warp slot (each instruction until
-the warp's next one: its length is what the warp waited), lifetimes of warps and memory accesses in flight as
-overlapping spans.
+the warp's next one: its length is what the warp waited), lifetimes of thread blocks and of warps, and memory accesses
+in flight as overlapping spans.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def perfetto_events(pipeline: Pipeline) -> list[dict[str, Any]]:
         events.append({**common, "ph": "X", "dur": followers[number], "tid": _WARP_TRACKS + one.warp, "args": details})
         if one.read != UNKNOWN:
             events += _access(number, one, text)
+    for sm, slot, cta, first, last in pipeline.ctas:
+        events += _span(f"CTA {cta}", "CTAs", sm, f"c{sm}.{slot}.{cta}", first, last)
     for sm, warp, first, last in pipeline.warps:
         events += _span(f"warp {warp}", "warps", sm, f"w{sm}.{warp}.{first}", first, last)
     return _names(pipeline) + sorted(events, key=lambda e: e["ts"])

@@ -15,6 +15,7 @@ from archsim.model.program import static_records
 
 EVENTS_PER_ISSUE = 8  # issue, control, allocate or read, accept, write-back, dependence counters up and down
 TAIL_CYCLES = 2000  # after the window: loads issued in it come back
+LEAD_CYCLES = 2000  # before it: what was issued then is told apart from what is issued in the window
 MAX_ENTRIES = 1 << 23  # of the log, 32 bytes each
 READ_CYCLES = 3  # operand-read window after Allocate (gpu-core D.2)
 UNKNOWN = -1
@@ -30,7 +31,12 @@ _STAGES = {
 def log_entries(config: MachineConfig, window: tuple[int, int]) -> int:
     """Entries that the event log needs for the cycles of ``window``: at most one issue a sub-core and cycle."""
     subcores = config.num_sms * config.sm.num_subcores
-    return min((window[1] + TAIL_CYCLES) * subcores * EVENTS_PER_ISSUE, MAX_ENTRIES)
+    return min((window[1] + TAIL_CYCLES - log_from(window)) * subcores * EVENTS_PER_ISSUE, MAX_ENTRIES)
+
+
+def log_from(window: tuple[int, int]) -> int:
+    """Cycle at which the event log has to begin for ``window``."""
+    return max(0, window[0] - LEAD_CYCLES)
 
 
 @dataclass(slots=True)
@@ -79,7 +85,8 @@ class Executed:
 class Pipeline:
     """What was executed in a window of cycles, in order of issue.
 
-    ``warps``: (SM, warp slot, first issue, end) of each warp that was seen, its cycles outside of the window included.
+    ``warps``: (SM, warp slot, first issue, end) of each warp that was seen, ``ctas``: (SM, CTA slot, number in the
+    launch, start, end) of each thread block; both as far as the log reaches beyond the window.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Pipeline:
     window: tuple[int, int]
     warps: list[tuple[int, int, int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    ctas: list[tuple[int, int, int, int, int]] = field(default_factory=list)
 
     @classmethod
     def from_result(cls, result: KernelResult, kernel: Any, config: MachineConfig, window: tuple[int, int]) -> Pipeline:
@@ -107,7 +115,8 @@ class Pipeline:
             notes.append(f"nothing was issued in cycles {window[0]} to {window[1]}: the views are empty")
         exits = {i for i, ins in enumerate(kernel.program.instructions) if ins.base == "EXIT"}
         warps = [w for w in _warps(executed, exits) if w[2] < window[1] and w[3] > window[0]]
-        return cls(result.name, instructions, texts, config, window, warps, notes)
+        ctas = [c for c in _ctas(log) if c[3] < window[1] and c[4] > window[0]]
+        return cls(result.name, instructions, texts, config, window, warps, notes, ctas)
 
 
 def _executed(log: Any, static: Any) -> list[Executed]:
@@ -150,3 +159,19 @@ def _warps(executed: list[Executed], exits: set[int]) -> list[tuple[int, int, in
         own[-1][1] = max(own[-1][1], one.end)
         before[one.sm, one.warp] = one.pc
     return sorted((sm, warp, first, last) for (sm, warp), own in spans.items() for first, last in own)
+
+
+def _ctas(log: Any) -> list[tuple[int, int, int, int, int]]:
+    """(SM, slot, CTA, start, end); one that begins before the log or ends after it is cut there."""
+    events = log[(log["what"] == lay.LOG_CTA_BEGIN) | (log["what"] == lay.LOG_CTA_END)]
+    if not len(log):
+        return []
+    first, last = int(log["cycle"].min()), int(log["cycle"].max())
+    running: dict[tuple[int, int, int], int] = {}
+    found = []
+    for cycle, what, sm, slot, _, cta in events.tolist():
+        if what == lay.LOG_CTA_BEGIN:
+            running[sm, slot, cta] = cycle
+        else:
+            found.append((sm, slot, cta, running.pop((sm, slot, cta), first), cycle))
+    return sorted(found + [(*key, begin, last) for key, begin in running.items()])

@@ -10,7 +10,7 @@ import numpy as np
 from archsim.config import load_config
 from archsim.kernels import layout as lay
 from archsim.testing import KernelBuilder
-from archsim.view import Pipeline, log_entries, write_kanata, write_perfetto
+from archsim.view import Pipeline, log_entries, log_from, write_kanata, write_perfetto
 
 CONFIG = load_config("rtx_a6000", overrides=["num_sms=1"])
 
@@ -52,6 +52,30 @@ def test_log_is_sized_for_the_window():
     one = log_entries(CONFIG, (0, 1000))
     assert one >= 1000 * CONFIG.sm.num_subcores * 5
     assert log_entries(CONFIG, (0, 10**9)) < 10**8
+    assert log_entries(CONFIG, (10**6, 10**6 + 1000)) < 6 * one
+
+
+def test_a_late_window_shows_the_same_without_logging_what_came_before():
+    from archsim.engine.run import run
+    from archsim.resources import find_trace
+    from archsim.trace import open_trace
+
+    window = (20_000, 20_300)
+    with open_trace(find_trace("saxpy_sm86")) as trace:
+        kernel = trace.kernels[0]
+        whole = run(trace, CONFIG, log_entries=1 << 20).kernels[0]
+        late = run(trace, CONFIG, log_entries=log_entries(CONFIG, window), log_from=log_from(window)).kernels[0]
+    assert late.log["cycle"].min() >= log_from(window) > 0
+    assert late.cycles == whole.cycles
+    views = [Pipeline.from_result(result, kernel, CONFIG, window) for result in (whole, late)]
+    assert views[0].instructions == views[1].instructions
+    assert len(views[0].instructions) > 50
+    blocks = [{(sm, slot, cta) for sm, slot, cta, _, _ in view.ctas} for view in views]
+    assert blocks[0] == blocks[1] != set()
+    full = Pipeline.from_result(whole, kernel, CONFIG, (0, whole.cycles + 1))
+    blocks_x, *_ = kernel.launch.grid
+    assert sorted(cta for _, _, cta, _, _ in full.ctas) == list(range(blocks_x))
+    assert max(end for *_, end in full.ctas) == whole.cycles
 
 
 def test_kanata_is_in_order_of_time_and_complete(tmp_path):
@@ -91,6 +115,23 @@ def test_perfetto_tracks(tmp_path):
     ]
     names = {e["args"]["name"] for e in events if e["ph"] == "M"}
     assert names == {"SM 0", "sub-core 2", "warp 2"}
+
+
+def test_blocks_are_spans_cut_where_the_log_ends(tmp_path):
+    kernel = KernelBuilder(arch=86).nops(2).build().kernels[0]
+    entries = [
+        (100, lay.LOG_ISSUE, 0, 4, 0, 1),
+        (150, lay.LOG_CTA_END, 0, 1, -1, 7),
+        (160, lay.LOG_CTA_BEGIN, 0, 1, -1, 9),
+        (170, lay.LOG_ISSUE, 0, 4, 0, 1),
+    ]
+    result = SimpleNamespace(name="blocks", log=np.array(entries, lay.LOG))
+    view = Pipeline.from_result(result, kernel, CONFIG, (0, 1000))
+    assert view.ctas == [(0, 1, 7, 100, 150), (0, 1, 9, 160, 170)]
+    write_perfetto(view, tmp_path / "a.json")
+    events = json.loads((tmp_path / "a.json").read_text())["traceEvents"]
+    spans = [(e["name"], e["ph"], e["ts"]) for e in events if e.get("cat") == "CTAs"]
+    assert spans == [("CTA 7", "b", 100), ("CTA 7", "e", 150), ("CTA 9", "b", 160), ("CTA 9", "e", 170)]
 
 
 def test_a_new_warp_in_the_same_slot_starts_at_instruction_0():
