@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from archsim.errors import RunError
 
 if TYPE_CHECKING:
     from archsim.config import MachineConfig
@@ -41,6 +44,21 @@ def config_from(args: argparse.Namespace) -> MachineConfig:
     from archsim.config import load_config
 
     return load_config(*args.config, overrides=args.overrides)
+
+
+#: Options of `archsim run` that only SASS traces have.
+_OF_KERNELS = ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc")
+
+
+def only_memory(path: Path, args: argparse.Namespace, what: str) -> str | None:
+    """The one memory that ``--config`` names for a trace that has no kernels. RunError for options of those."""
+    given = [name for name in _OF_KERNELS if getattr(args, name)] + ["threads"] * (args.threads != 1)
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise RunError(f"{path}: {what} (not an archsim trace file): {option} does not apply to it")
+    if len(args.config) > 1:
+        raise RunError(f"{path}: {what} runs on one memory, {len(args.config)} are given")
+    return args.config[0] if args.config else None
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> str:

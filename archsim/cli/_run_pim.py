@@ -7,22 +7,16 @@ import json
 import time
 from pathlib import Path
 
-from archsim.cli._options import table
-from archsim.errors import RunError
+from archsim.cli._options import only_memory, table
 
 
 def run_pim_program(path: Path, args: argparse.Namespace) -> int:
     """Run a PIM program on the memory that ``--config`` names (default ``gddr6_aim``)."""
-    for name in ("plugin", "kernel", "launches", "max_cycles", "pipeview", "perfetto", "output", "per_pc", "threads"):
-        if getattr(args, name) and not (name == "threads" and args.threads == 1):
-            option = "--" + name.replace("_", "-")
-            raise RunError(f"{path}: a PIM program (not an archsim trace file): {option} does not apply to it")
-    if len(args.config) > 1:
-        raise RunError(f"{path}: a PIM program runs on one memory, {len(args.config)} are given")
+    memory = only_memory(path, args, "a PIM program")
     from archsim.engine.pim_program import run_program
 
     started = time.perf_counter()
-    result = run_program(path, args.config[0] if args.config else "gddr6_aim", args.overrides)
+    result = run_program(path, memory or "gddr6_aim", args.overrides)
     seconds = time.perf_counter() - started
     if args.json:
         shares = {

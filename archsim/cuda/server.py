@@ -7,6 +7,7 @@ import math
 import selectors
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +59,7 @@ class LaunchOutcome:
     printed: bytes = b""
 
 
-class Gpu:
+class Gpu(ABC):
     """What a session needs of the emulated GPU; the real one is in capture.py, tests use a small one.
 
     ``memory``: alloc(bytes, align) -> address, free(address), and ``base``, ``size`` (bytes) of its address range.
@@ -70,21 +71,21 @@ class Gpu:
     memory: Any
     memory_fd: int
 
+    @abstractmethod
     def load(self, cubin: bytes) -> Any:
         """Load a cubin; ArchsimError when it cannot be decoded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def launch(self, request: LaunchRequest) -> LaunchOutcome:
         """Run one kernel to its end; EmulationError when it faults."""
-        raise NotImplementedError
 
+    @abstractmethod
     def event(self, kind: str, stream_id: int, dst: int, src: int, nbytes: int) -> None:
         """A copy or fill that the program made in device memory."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_stack(self, nbytes: int) -> None:
         """Stack bytes of a thread, for kernels whose need the compiler does not know (cudaLimitStackSize)."""
-        raise NotImplementedError
 
 
 class Session:

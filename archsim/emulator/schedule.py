@@ -250,7 +250,7 @@ def take_turn(ctx: Any, slot: int) -> int:
     nw = scal[Q_WARPS]
     start = i64(cta["next_warp"])
     cta["next_warp"] = 0
-    runnable = start > 0
+    runnable = bool(start > 0)
     for i in range(start, nw):
         w = slot * nw + i
         ws = ctx.warps[w]

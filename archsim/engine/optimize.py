@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from archsim.config.yaml_marks import Origin
-from archsim.engine.sweep.axes import Axis, AxisValue, plain
+from archsim.engine.sweep.axes import Axis, AxisValue
 from archsim.engine.sweep.explore import Evaluated, Explorer
 from archsim.engine.sweep.expressions import Expression, parse_expression
 from archsim.engine.sweep.extras import need
 from archsim.engine.sweep.journal import Journal
 from archsim.engine.sweep.pool import Executor
 from archsim.engine.sweep.runner import Report
-from archsim.engine.sweep.study import Study
+from archsim.engine.sweep.study import Study, check_whole_numbers
 from archsim.engine.sweep.table import write_table
 from archsim.errors import ConfigError, RunError
 
@@ -96,13 +96,7 @@ _KEYS = {"objectives", "limits", "trials", "sampler", "seed", "combine"}
 
 def goal_of(study: Study, changes: dict[str, Any] | None = None) -> Goal:
     """The study's ``optimize:`` section, with ``changes`` from the command line. ConfigError."""
-    section = study.sections.get("optimize")
-    origin = section.origin if section else study.origin
-    keys: dict[str, Any] = dict(section.value) if section and isinstance(section.value, dict) else {}
-    for key, node in keys.items():
-        if key not in _KEYS:
-            raise ConfigError(f"{node.origin}: optimize: unknown key {key!r}; known: {', '.join(sorted(_KEYS))}")
-    given = {key: plain(node) for key, node in keys.items()} | {k: v for k, v in (changes or {}).items() if v}
+    origin, given = study.section("optimize", _KEYS, changes)
     objectives = tuple(_objective(item, origin) for item in given.get("objectives", ()))
     if not objectives:
         raise ConfigError(f"{origin}: no objective: give optimize: objectives: or --minimize / --maximize")
@@ -117,10 +111,7 @@ def goal_of(study: Study, changes: dict[str, Any] | None = None) -> Goal:
     for key, known in (("sampler", SAMPLERS), ("combine", tuple(COMBINE))):
         if getattr(goal, key) not in known:
             raise ConfigError(f"{origin}: optimize: {key}: {', '.join(known)}, not {getattr(goal, key)!r}")
-    for key in ("trials", "seed"):
-        value = getattr(goal, key)
-        if type(value) is not int or value < (key == "trials"):
-            raise ConfigError(f"{origin}: optimize: {key}: expected a whole number, got {value!r}")
+    check_whole_numbers(goal, "optimize", origin, trials=1, seed=0)
     return goal
 
 

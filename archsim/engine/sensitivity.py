@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from archsim.config.yaml_marks import Origin
-from archsim.engine.sweep.axes import Axis, AxisValue, plain
+from archsim.engine.sweep.axes import Axis, AxisValue
 from archsim.engine.sweep.explore import Evaluated, Explorer
 from archsim.engine.sweep.expressions import Expression, parse_expression
 from archsim.engine.sweep.pool import Executor
 from archsim.engine.sweep.runner import Report
-from archsim.engine.sweep.study import Study
+from archsim.engine.sweep.study import Study, check_whole_numbers
 from archsim.engine.sweep.table import write_table
 from archsim.errors import ConfigError, RunError
 
@@ -54,13 +54,7 @@ class SensitivityResult:
 
 def screening_of(study: Study, changes: dict[str, Any] | None = None) -> Screening:
     """The study's ``sensitivity:`` section, with ``changes`` from the command line. ConfigError."""
-    section = study.sections.get("sensitivity")
-    origin = section.origin if section else study.origin
-    keys: dict[str, Any] = dict(section.value) if section and isinstance(section.value, dict) else {}
-    for key, node in keys.items():
-        if key not in _KEYS:
-            raise ConfigError(f"{node.origin}: sensitivity: unknown key {key!r}; known: {', '.join(sorted(_KEYS))}")
-    given = {key: plain(node) for key, node in keys.items()} | {k: v for k, v in (changes or {}).items() if v}
+    origin, given = study.section("sensitivity", _KEYS, changes)
     outputs = given.get("outputs") or ["cycles"]
     result = Screening(
         given.get("method", Screening.method),
@@ -71,10 +65,7 @@ def screening_of(study: Study, changes: dict[str, Any] | None = None) -> Screeni
     )
     if result.method not in METHODS:
         raise ConfigError(f"{origin}: sensitivity: method: oat or morris, not {result.method!r}")
-    for key, least in (("trajectories", 2), ("levels", 2), ("seed", 0)):
-        value = getattr(result, key)
-        if type(value) is not int or value < least:
-            raise ConfigError(f"{origin}: sensitivity: {key}: expected a whole number from {least}, got {value!r}")
+    check_whole_numbers(result, "sensitivity", origin, trajectories=2, levels=2, seed=0)
     if result.levels % 2:
         raise ConfigError(f"{origin}: sensitivity: levels: an even number, got {result.levels}")
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,24 @@ class Study:
     per_kernel: bool = False
     plots: list[Marked] = field(default_factory=list)
     sections: dict[str, Marked] = field(default_factory=dict)
+
+    def section(self, name: str, known: set[str], changes: Mapping[str, Any] | None) -> tuple[Origin, dict[str, Any]]:
+        """Place and content of a section, with ``changes`` (those that are not empty) on top. ConfigError."""
+        section = self.sections.get(name)
+        keys: dict[str, Marked] = dict(section.value) if section and isinstance(section.value, dict) else {}
+        for key, node in keys.items():
+            if key not in known:
+                raise ConfigError(f"{node.origin}: {name}: unknown key {key!r}; known: {', '.join(sorted(known))}")
+        given = {key: plain(node) for key, node in keys.items()} | {k: v for k, v in (changes or {}).items() if v}
+        return section.origin if section else self.origin, given
+
+
+def check_whole_numbers(spec: Any, section: str, origin: Origin, **least: int) -> None:
+    """ConfigError unless each of these fields of ``spec`` is a whole number that is large enough."""
+    for key, low in least.items():
+        value = getattr(spec, key)
+        if type(value) is not int or value < low:
+            raise ConfigError(f"{origin}: {section}: {key}: expected a whole number from {low}, got {value!r}")
 
 
 def find_study(name: str | Path) -> Path:

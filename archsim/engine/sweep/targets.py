@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,44 +63,44 @@ class RunOutcome:
     result: Any = None
 
 
-class Target:
+class Target(ABC):
     """Base of every kind of run."""
 
     kind = ""
     default_base: tuple[str, ...] = ()
     folders = False  # whether a run folder can be kept
 
+    @abstractmethod
     def layers(self, base: tuple[str, ...], folder: Path | None) -> Any:
         """Load the layers of a base, once. ConfigError for an unknown name or key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, layers: Any, path: str, value: Any, origin: Origin) -> None:
         """ConfigError if there is no such parameter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resolve(self, layers: Any, settings: Mapping[str, tuple[Any, Origin]]) -> Any:
         """The configuration of one point. ConfigError for wrong values and impossible machines."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lookup(self, config: Any, path: str) -> Any:
         """A parameter of a resolved configuration. ConfigError if there is none of that name."""
-        raise NotImplementedError
 
     def name(self, config: Any) -> str:
         """Name of a resolved configuration."""
         return str(config.name)
 
+    @abstractmethod
     def hash(self, config: Any) -> str:
         """SHA-256 of everything in a configuration that can change a result."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inspect(self, path: Path, name: str, options: RunOptions, origin: Origin) -> TraceInfo:
         """Open a trace and see that something of it is to run. TraceError, RunError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, path: str, config: Any, options: RunOptions, plugins: tuple[str, ...]) -> RunOutcome:
         """Run. ArchsimError if it fails."""
-        raise NotImplementedError
 
     def save(self, outcome: RunOutcome, folder: Path) -> None:
         """Write a run folder."""
