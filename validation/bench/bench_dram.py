@@ -10,44 +10,13 @@ CPU time of this process, best of three; compilation excluded. One core, one cha
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 
-import numba
 import numpy as np
+from reference import best_of, reference_step_seconds
 
 from archsim.dram import compile_dram, load_dram, make_state
 from archsim.engine.dram import decode
 from archsim.model.compile import entry
-
-STEPS = 20_000_000
-
-
-@numba.njit
-def _reference(steps, table):
-    at = 0
-    total = 0
-    for _ in range(steps):
-        at = table[at]
-        total += at ^ (total >> 3)
-    return total
-
-
-def best_of_three(run: Callable[[], object]) -> float:
-    """Seconds of CPU time."""
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-def reference_step_seconds() -> float:
-    """Seconds of one step of the reference loop."""
-    table = np.random.default_rng(0).permutation(4096).astype(np.int64)
-    _reference(10, table)
-    return best_of_three(lambda: _reference(STEPS, table)) / STEPS
 
 
 def measure(name: str, kind: str, n: int) -> float:
@@ -67,7 +36,7 @@ def measure(name: str, kind: str, n: int) -> float:
         run(make_state(dram), 0, *[a[:count].copy() for a in arrays], np.zeros(n, np.int64), np.zeros(n, np.int64))
 
     once(100)
-    return n / best_of_three(lambda: once(n))
+    return n / best_of(3, lambda: once(n))
 
 
 def main() -> None:
