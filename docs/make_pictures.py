@@ -61,8 +61,13 @@ def tutorial(folder: Path) -> None:
                 archsim(words[1:], folder)
             elif words[0] == "python":
                 subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True)
-    for path in (folder / "pictures/stalls.png", folder / "pictures/timeline.png", folder / "study.png"):
-        keep(path, path.stem)
+    timeline = next((folder / "pictures").glob("timeline-*.png"))
+    for path, name in (
+        (folder / "pictures/stalls.png", "stalls"),
+        (timeline, "timeline"),
+        (folder / "study.png", "study"),
+    ):
+        keep(path, name)
 
 
 def geomean(values: list[float]) -> float:

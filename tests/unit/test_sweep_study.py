@@ -281,3 +281,22 @@ def test_models_run_on_accelerators(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArchsimError, match=match):
             plan_of(tmp_path, wrong)
+
+
+def test_a_changed_energy_table_or_dram_standard_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine names them; what they hold belongs to the identity of a run."""
+    from dataclasses import replace
+
+    import archsim
+    from archsim.energy import load_table
+    from archsim.engine.sweep.targets import target
+
+    config = archsim.load_config("h100_sxm")
+    before = target("gpu").hash(config)
+    assert target("gpu").hash(config) == before
+    table = load_table("h100")
+    other = replace(table, events=table.events[1:])
+    monkeypatch.setattr("archsim.energy.model.load_table", lambda name: other)
+    assert target("gpu").hash(config) != before
+    full = [archsim.load_config("rtx_a6000", overrides=["memory.backend=full", *more]) for more in ([], ["name=other"])]
+    assert len({target("gpu").hash(one) for one in (*full, archsim.load_config("rtx_a6000"))}) == 2

@@ -153,9 +153,19 @@ class GpuTarget(Target):
         return getattr(value, shorthand) if shorthand else value
 
     def hash(self, config: Any) -> str:
+        """Of the machine, and of the files that it names: its energy table, its DRAM standard."""
         from archsim.config import content_hash
+        from archsim.dram.config import load_dram_for_gpu
+        from archsim.energy import config_table
 
-        return content_hash(config)
+        named: list[Any] = [config_table(config)]
+        if config.memory.backend == "full":
+            named.append(load_dram_for_gpu(config.dram))
+        parts = [dataclasses.asdict(item) for item in named if item is not None]
+        if not parts:
+            return content_hash(config)
+        text = json.dumps([content_hash(config), *parts], sort_keys=True, default=_plain)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def inspect(self, path: Path, name: str, options: RunOptions, origin: Origin) -> TraceInfo:
         trace = self._trace(str(path))
@@ -265,6 +275,11 @@ class DramTarget(Target):
         if plugins:
             raise RunError(f"{path}: a memory trace: plugins do not apply to it")
         return RunOutcome(run_requests(path, config).summary(), [])
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: sets in order, all else as text."""
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
 def choose_launches(trace: Any, name: str, options: RunOptions) -> list[int]:
