@@ -31,11 +31,13 @@ def main(names: list[str]) -> int:
             began = time.monotonic()
             target = out / f"{program.name}.csv"
             command = ["ncu", "--section", "SourceCounters", "--page", "source", "--csv", "--clock-control", "none",
-                       "--cache-control", "all", "--sampling-interval", "0", "--kernel-name-base", "function",
-                       "--kernel-name", program.kernel, "--launch-skip", "1", "--launch-count", "1", "--log-file", str(target),
+                       "--cache-control", "all", "--warp-sampling-interval", "0", "--kernel-name-base", "function",
+                       "--kernel-name", f"regex:^({program.kernel})$", "--launch-skip", "1", "--launch-count", "1", "--log-file", str(target),
                        str(binaries[program.name, "sm_90"]), *program.args_small, "--repeat", "2"]  # fmt: skip
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             print(f"{program.name}: exit {done.returncode}, {time.monotonic() - began:.1f} s", flush=True)
+            if done.returncode:
+                print(done.stdout[-500:], done.stderr[-500:], target.read_text()[-500:] if target.exists() else "")
             failed += done.returncode != 0
             if target.exists():
                 archive.add(target, target.name)

@@ -339,6 +339,101 @@ static void cold() {
             for (int i = 1; i < STAMPS; i++) row("cold_code_block", num(ctas) + "CTAs_block" + num(i), h[i] - h[i - 1], "cycles", num(r));
         }
 }
+
+// ---- reads of one line by several SMs: run under ncu (measure_share.py), which counts what reaches L2; a row a launch
+static constexpr int SHARED_LINES = 256;
+// SM number `rank` of the mask reads line i at `start` + rank * skew + i * period cycles
+template <int BYPASS> __global__ void __launch_bounds__(32, 1) share(const char *base, Mask mask, int period, int skew, u64 *start, u32 *count, u32 *sink) {
+    u32 sm = smid(), x = 0;
+    if (!(mask.bits[sm / 32] >> (sm % 32) & 1)) return;
+    u32 rank = 0, working = 0;
+    for (u32 i = 0; i < 5; i++) working += __popc(mask.bits[i]);
+    for (u32 i = 0; i < sm / 32; i++) rank += __popc(mask.bits[i]);
+    rank += __popc(mask.bits[sm / 32] & ((1u << sm % 32) - 1));
+    if (threadIdx.x == 0) {
+        if (atomicAdd(count, 1u) == working - 1) atomicExch((unsigned long long *)start, gtime() + 20000);
+        while (*(volatile u64 *)start == 0) {}
+    }
+    __syncwarp();
+    u64 begin = *(volatile u64 *)start;
+    while (gtime() < begin) {}
+    u64 t0 = clk() + (u64)rank * skew;
+    for (int i = 0; i < SHARED_LINES; i++) {
+        while (clk() < t0 + (u64)i * period) {}
+        u32 v;
+        const char *p = base + (size_t)i * 2176 + threadIdx.x * 4;  // 17 lines apart: all slices in turn
+        if (BYPASS) asm volatile("ld.global.cg.u32 %0,[%1];" : "=r"(v) : "l"(p) : "memory");
+        else asm volatile("ld.global.ca.u32 %0,[%1];" : "=r"(v) : "l"(p) : "memory");
+        x ^= v;
+    }
+    if (x == 0x13579bdf) *sink = x;
+}
+static void shares() {
+    setup();
+    u64 *start = device_alloc<u64>(1);
+    u32 *count = device_alloc<u32>(1);
+    auto run = [&](const std::string &variant, std::vector<int> sms, int period, int skew, int bypass) {
+        Mask mask = {};
+        for (int s : sms) mask.bits[s / 32] |= 1u << s % 32;
+        CK(cudaMemset(start, 0, 8));
+        CK(cudaMemset(count, 0, 4));
+        auto kernel = bypass ? share<1> : share<0>;
+        CK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 200 << 10));
+        kernel<<<sm_count(), 32, 200 << 10>>>(memory, mask, period, skew, start, count, sink);
+        CK(cudaGetLastError());
+        CK(cudaDeviceSynchronize());
+        row("shared_reads", variant + "_period" + num(period) + "_skew" + num(skew) + (bypass ? "_cg" : "_ca"), (double)sms.size() * SHARED_LINES * 4, "sectors", "0");
+    };
+    auto range = [](int from, int to, int step) {
+        std::vector<int> v;
+        for (int i = from; i < to; i += step) v.push_back(i);
+        return v;
+    };
+    for (int k = 1; k < 34; k++) run("SM0_and_" + num(k), {0, k}, 1000, 0, 0);
+    for (int k : {48, 64, 66, 80, 96, 112, 128, 130}) run("SM0_and_" + num(k), {0, k}, 1000, 0, 0);
+    for (int skew : {0, 32, 64, 128, 192, 256, 384, 512, 768, 1024}) run("SM0_and_1", {0, 1}, 2000, skew, 0);
+    for (int skew : {0, 32, 64, 128, 192, 256, 384, 512, 768, 1024}) run("SM0_and_16", {0, 16}, 2000, skew, 0);
+    for (int skew : {0, 64, 256}) run("SM0_and_1", {0, 1}, 2000, skew, 1);
+    for (int n : {4, 8, 16, 32, 64, 132})
+        for (int skew : {0, 8, 32}) run("first_" + num(n), range(0, n, 1), 4000, skew, 0);
+    run("even", range(0, 132, 2), 4000, 0, 0);
+    run("every_16th", range(0, 132, 16), 4000, 0, 0);
+    run("every_16th", range(0, 132, 16), 4000, 32, 0);
+    run("every_16th", range(0, 132, 16), 4000, 128, 0);
+}
+
+// ---- first loads of a kernel, for a run under ncu with caches flushed and kept: latency of a burst of loads
+// each warp loads `lines` lines of its own at once
+__global__ void first_burst(char *base, int lines, u32 *out) {
+    u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, x = 0, warps = gridDim.x * blockDim.x >> 5;
+    u32 v[8];
+    u64 t0 = clk();
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        if (i < lines) asm volatile("ld.global.ca.u32 %0,[%1];" : "=r"(v[i]) : "l"(base + ((size_t)i * warps + warp) * 128 + (threadIdx.x & 31) * 4) : "memory");
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        if (i < lines) x |= v[i];
+    asm volatile("add.u32 %0,%0,0;" : "+r"(x)::"memory");
+    u64 t1 = clk() + (x == 77);
+    if ((threadIdx.x & 31) == 0) out[warp] = (u32)(t1 - t0);
+}
+static void firsts() {
+    setup();
+    u32 *out = device_alloc<u32>(1 << 16);
+    for (int warps : {1, 2, 8, 16})
+        for (int lines : {1, 2, 4, 8})
+            for (int r = 0; r < 3; r++) {
+                first_burst<<<sm_count(), 32 * warps>>>(memory + 128 * 1048576, lines, out);
+                CK(cudaGetLastError());
+                CK(cudaDeviceSynchronize());
+                auto h = to_host(out, sm_count() * warps);
+                std::sort(h.begin(), h.end());
+                std::string v = num(warps) + "warps_" + num(lines) + "lines";
+                row("first_burst_min", v, h[0], "cycles", num(r)), row("first_burst_median", v, h[h.size() / 2], "cycles", num(r));
+                row("first_burst_max", v, h.back(), "cycles", num(r));
+            }
+}
 int main(int argc, char **argv) {
-    return dispatch(argc, argv, {{"slices", slices}, {"few", few_all}, {"ports", ports}, {"endings", endings}, {"locals", locals}, {"cold", cold}});
+    return dispatch(argc, argv, {{"slices", slices}, {"few", few_all}, {"ports", ports}, {"endings", endings}, {"locals", locals}, {"cold", cold}, {"shares", shares}, {"firsts", firsts}});
 }
