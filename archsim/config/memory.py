@@ -174,8 +174,16 @@ class L2Spec(Spec):
     queue_entries: int = param(
         64, ge=1, le=1 << 16, doc="each queue between network, slice and DRAM", source="gpu-core G.2"
     )
+    atomic_request_cycles: float = param(
+        0.34,
+        unit="cycles",
+        ge=0.0,
+        le=1000,
+        doc="time of a slice's atomic unit for a request, besides its packets",
+        source="hw/h100/chip_2026-11-24.csv: RED_few_u32, words 32 bytes apart 1.28 cycles; the four of a line 4.12",
+    )
     atomic_cycles: float = param(
-        1.03,
+        0.945,
         unit="cycles",
         ge=0.01,
         le=1000,
@@ -183,7 +191,7 @@ class L2Spec(Spec):
         source="hw/h100/micro_2026-11-24.csv: RED_add_u32 lanes_of_one_line_shared_by_all_warps_132SM 7.76 lanes/clk",
     )
     atomic_same_word_cycles: float = param(
-        1.36,
+        1.33,
         unit="cycles",
         ge=0.01,
         le=1000,
@@ -199,7 +207,7 @@ class L2Spec(Spec):
         source="hw/h100/micro_2026-11-24.csv: RED_add_f32 all_lanes_one_word_132SM 0.308 lanes/clk",
     )
     atomic_swap_cycles: float = param(
-        2.07,
+        1.99,
         unit="cycles",
         ge=0.01,
         le=1000,
@@ -263,6 +271,27 @@ class NocSpec(Spec):
         source="hw/h100/micro_2026-11-24.csv: ATOM_add_u32 of 132 SMs, 29.4 to 33.5",
     )
     buffer_entries: int = param(512, ge=1, le=1 << 16, doc="packets buffered at each port", source="gpu-core G.2")
+    first_access_cycles: int = param(
+        0,
+        unit="cycles",
+        ge=0,
+        le=10_000,
+        doc="added to the first memory access of an SM in a kernel; those that follow wait for it",
+        source="0 where not measured; H100: CALIBRATION.md",
+    )
+    coalescer_entries: int = param(
+        0,
+        unit="lines",
+        ge=0,
+        le=4096,
+        doc="lines that the L2 request coalescer before a slice follows (0: no coalescer): reads of a line by several "
+        "SMs of a GPC are answered together; code and constants, while the line is on its way to the GPC",
+        source="Nsight Compute documentation, unit LRC; 0 where not measured, H100: CALIBRATION.md",
+    )
+    coalescer_window_cycles: int = param(
+        64, unit="cycles", ge=0, le=10_000, doc="how long it collects reads of a line", source="as coalescer_entries"
+    )
+    coalescer_reads: int = param(4, ge=1, le=1024, doc="reads answered together at most", source="as coalescer_entries")
     ejection_entries: int = param(
         32, ge=1, le=1 << 16, doc="replies buffered at an SM, one consumed per cycle", source="gpu-core G.2"
     )
@@ -293,6 +322,9 @@ class DramSpec(Spec):
         16, unit="transfers", ge=1, le=64, doc="burst of one column command", source="gpu-core G.2; JEDEC GDDR6"
     )
     scheduler_queue_entries: int = param(224, ge=1, le=1 << 16, doc="FR-FCFS queue of a channel", source="gpu-core G.1")
+    refresh: Literal["standard", "all_bank", "per_bank", "none"] = param(
+        "standard", doc="refresh of this board's memory controller; standard: as configs/dram has it", source="none"
+    )
     controller_latency_cycles: int = param(
         210,
         unit="cycles",

@@ -166,6 +166,39 @@ class IssueSpec(Spec):
     )
 
 
+_NOT_MEASURED = "0 where not measured: stall count and refill (gpu-core C.3); H100: CALIBRATION.md"
+
+
+class BranchSpec(Spec):
+    """Deciding where a warp goes on: cycles from the issue of a control instruction to the issue of the next one.
+
+    The instruction's stall count and the refill of the instruction buffer hold besides; the longest counts.
+    """
+
+    taken_cycles: int = param(
+        0,
+        unit="cycles",
+        ge=0,
+        le=1000,
+        doc="direct branch or call that is taken or divides the warp",
+        source=_NOT_MEASURED,
+    )
+    indirect_cycles: int = param(
+        0, unit="cycles", ge=0, le=1000, doc="branch, call or return through a register", source=_NOT_MEASURED
+    )
+    indirect_divergent_cycles: int = param(
+        0,
+        unit="cycles",
+        ge=0,
+        le=1000,
+        doc="indirect branch that leaves lanes with other targets behind",
+        source=_NOT_MEASURED,
+    )
+    sync_cycles: int = param(
+        0, unit="cycles", ge=0, le=1000, doc="convergence (BSYNC), whether lanes wait or go on", source=_NOT_MEASURED
+    )
+
+
 class InstructionCacheSpec(Spec):
     """One instruction-side cache."""
 
@@ -398,6 +431,7 @@ class SmSpec(Spec):
     shared: SharedMemorySpec = component(SharedMemorySpec, doc="shared memory")
     issue: IssueSpec = component(IssueSpec, doc="issue stage")
     front_end: FrontEndSpec = component(FrontEndSpec, doc="fetch, decode, instruction caches")
+    branch: BranchSpec = component(BranchSpec, doc="branches, calls and convergence")
     prefetcher: PrefetcherSpec = component(PrefetcherSpec, doc="instruction prefetcher")
     register_file: RegisterFileSpec = component(RegisterFileSpec, doc="register file")
     rfc: RfcSpec = component(RfcSpec, doc="register-file cache")

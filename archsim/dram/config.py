@@ -203,6 +203,8 @@ def load_dram_for_gpu(spec: DramSpec) -> DramConfig:
     tree["mapping"] = spec.address_mapping
     _set(tree, "timing.tCK_ps", 1e6 * int(tree["transfers_per_clock"]) / spec.data_rate_mtps)
     _set(tree, "controller.read_queue", spec.scheduler_queue_entries)
+    if spec.refresh != "standard":
+        _set(tree, "controller.refresh", spec.refresh)
     for key, value in spec.timing_overrides.items():
         _set(tree, f"timing.{key}", value)
     return _build(tree, spec.standard.lower())

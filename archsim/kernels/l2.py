@@ -23,7 +23,17 @@ from archsim.kernels.layout import (
     jit,
 )
 from archsim.kernels.memory_layout import KIND_FORWARD, SECTORS
-from archsim.kernels.noc import enqueue, entry_slice, free_node, hashed, locate, new_node, send_reply
+from archsim.kernels.noc import (
+    enqueue,
+    entry_slice,
+    free_node,
+    gpc_of,
+    hashed,
+    locate,
+    new_node,
+    partition_of,
+    send_reply,
+)
 
 SECTOR_BYTES = 32
 BLOCKED = -1
@@ -152,8 +162,15 @@ def serve_slice(m, f, i, horizon):
         if k < 0 or start >= horizon:
             return
         n = f.queue[i, k]["head"]
+        room = _atomic_room(f, i, f.node[n])
+        if room > start:
+            f.node[n]["time"] = room
+            continue
         sectors = popcount(f.node[n]["sectors"])
         cost = p["write_milli"] if f.node[n]["kind"] == REQ_WRITE else p["read_milli"]
+        f.node[n]["shared"] = 1 if _coalesced(f, i, f.node[n], best, start) else 0
+        if f.node[n]["shared"] != 0:
+            cost = 0
         following = f.node[n]["next"]
         far = f.node[n]["far"] + 0
         if not _serve(m, f, i, n, start):
@@ -163,6 +180,56 @@ def serve_slice(m, f, i, horizon):
         if f.node[n]["far"] == far:  # what only passes through does not use the slice's array
             x["free"] = max(x["free"], best * 1000) + sectors * cost
         _leave_queue(f, i, k, following)
+
+
+@jit
+def _atomic_room(f, i, r):
+    """Cycle from which the atomic unit of its home slice ``i`` has room for a request (0: it needs none)."""
+    if r["kind"] != REQ_ATOMIC and r["kind"] != REQ_REDUCTION:
+        return 0
+    home, _ = locate(f, r["line"])
+    if home != i:
+        return 0
+    return f.slice[i]["atomic_free"] // 1000 - f.par[0]["slice_queue"]
+
+
+@jit
+def _coalesced(f, i, r, arrival, start):
+    """True if a read is answered together with an earlier one of its GPC; notes it if it is sent on.
+
+    Reads of data are collected for a short while; code and constants are shared as long as they are on their way.
+    """
+    kind = r["kind"]
+    entries = f.shared.shape[1]
+    if entries == 0 or not (kind == REQ_READ or kind == REQ_INST or kind == REQ_CONST):
+        return False
+    p = f.par[0]
+    line = r["line"] + 0
+    group = gpc_of(f, r["sm"])
+    sectors = r["sectors"] + 0
+    x = f.shared[i, (line * p["gpcs"] + group) % entries]
+    if x["line"] == line and x["group"] == group and x["sectors"] & sectors == sectors:
+        if kind != REQ_READ:
+            if x["until"] > start or _coming(f, i, line, sectors, start):
+                return True
+        elif arrival < x["since"] + p["coalescer_window"] and x["count"] < p["coalescer_reads"]:
+            x["count"] += 1
+            return True
+    x["line"] = line
+    x["group"] = group
+    x["sectors"] = sectors
+    x["since"] = arrival
+    x["until"] = start + p["hit_latency"]
+    x["count"] = 1
+    return False
+
+
+@jit
+def _coming(f, i, line, sectors, start):
+    """True if sectors of a line are missing at slice ``i`` and on their way to it at ``start``."""
+    _, upper = locate(f, line)
+    place = find(f, set_of(f, i, upper), line)
+    return place >= 0 and (f.lines[place]["pending"] & sectors != 0 or f.lines[place]["ready"] > start)
 
 
 @jit
@@ -176,7 +243,6 @@ def _leave_queue(f, i, k, following):
 @jit
 def _serve(m, f, i, n, start):
     """One request at one slice; False if it has to wait for a miss to return. May free the node or move it."""
-    p = f.par[0]
     r = f.node[n]
     home, upper = locate(f, r["line"])
     kind = r["kind"]
@@ -190,7 +256,7 @@ def _serve(m, f, i, n, start):
             done = _read(m, f, i, n, start, home, upper)
     else:
         done = _read(m, f, i, n, start, home, upper)
-    if done and kind != KIND_FORWARD and i == entry_slice(f, home, s % p["partitions"]):
+    if done and kind != KIND_FORWARD and i == entry_slice(f, home, partition_of(f, s)):
         f.in_network[s] -= 1
     return done
 
@@ -295,6 +361,7 @@ def _forward(f, n, place, sectors, start):
     x["sm"] = f.node[n]["sm"]
     x["place"] = place
     x["far"] = 0
+    x["shared"] = 0
     _list_forward(f, w, start + f.par[0]["far_there"])
 
 
@@ -344,6 +411,8 @@ def _count(m, f, r, hits, copy):
     """A sector is looked up once: at the copy, and what is missing there at home."""
     st = m.stats[r["sm"]]
     kind = r["kind"]
+    if r["shared"] != 0:
+        return
     if kind == KIND_FORWARD:
         if r["what"] == REQ_READ:
             st["l2_read_hits"] += popcount(hits)
@@ -396,7 +465,7 @@ def _execute(f, r, i, data):
     elif r["what"] == ATOMIC_SWAP:
         cost = p["swap_milli"]
     x = f.slice[i]
-    x["atomic_free"] = max(data * 1000, x["atomic_free"]) + packets * cost
+    x["atomic_free"] = max(data * 1000, x["atomic_free"]) + p["atomic_request_milli"] + packets * cost
     return max(data, x["atomic_free"] // 1000)
 
 

@@ -76,6 +76,8 @@ F_CLOCK = 256  # reads the clock in Control
 F_MATRIX_LOAD = 512  # LDSM: row addresses
 F_ARRIVE_ONLY = 1024  # BAR.ARV
 
+TURN_NONE, TURN_DIRECT, TURN_INDIRECT, TURN_SYNC = range(4)
+
 INST = np.dtype(
     [
         ("unit", "u1"),
@@ -90,6 +92,7 @@ INST = np.dtype(
         ("wait", "u1"),
         ("bytes", "u1"),  # access size of one lane
         ("mem_records", "u1"),
+        ("turn", "u1"),  # TURN_*: what deciding where the warp goes on takes
         ("num_src", "u1"),
         ("src", "i2", (4,)),  # regular source registers by operand slot
         ("src_width", "u1", (4,)),
@@ -115,6 +118,7 @@ PARAM_NAMES = (
     "num_sms num_subcores num_warps num_ctas window_cycles scoreboard war_consumers "
     # issue
     "stall0_yield stall_no_yield depbar_check imad_wide_port fl_switch ibuffer fetch_to_issue sleep_cycles "
+    "turn_direct turn_indirect turn_divergent turn_sync "
     # front end (cache sizes in sets and ways; lines in instructions)
     "line_insts l0_sets l0_ways l1i_sets l1i_ways l0_l1_request l0_l1_reply perfect_icache prefetch_lines "
     "l1i_fill l1i_mshrs launch_lines "
@@ -309,6 +313,7 @@ REQUEST = np.dtype(
 EVENT = np.dtype([("time", "i8"), ("kind", "i4"), ("arg", "i4"), ("value", "i8"), ("next", "i8")], align=True)
 EV_SB, EV_REGISTERS, EV_READERS, EV_FETCH, EV_FL, EV_VL, EV_REPLY_L1, EV_REPLY_DIRECT = range(8)
 EV_ACK, EV_LOAD_DONE, EV_LDGSTS, EV_BARRIER, EV_INST, EV_CONST, EV_START, EV_DRAIN = range(8, 16)
+EV_TURN = 16  # a branch is decided: the warp fetches from its target
 
 WHEEL_SLOTS = 2048
 WHEEL_WORDS = WHEEL_SLOTS // 32  # 32 slots a word keeps the sign bit out of the way

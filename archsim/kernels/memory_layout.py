@@ -27,9 +27,10 @@ HASH_DT = np.dtype(
 PAR_NAMES = (
     "slices partitions slices_per_partition sets ways "
     "crossing hit_latency far_there far_back mshrs read_milli write_milli "
-    "atomic_milli same_word_milli float_milli swap_milli write_packet_milli reduction_packet_milli atomic_packet_milli "
+    "atomic_request_milli atomic_milli same_word_milli float_milli swap_milli "
+    "write_packet_milli reduction_packet_milli atomic_packet_milli "
     "dram_there dram_back channels dram_backlog ticks_numerator in_network slice_queue bank_xor "
-    "block_shift slices_per_channel"
+    "block_shift slices_per_channel gpcs num_sms coalescer_window coalescer_reads first_access"
 ).split()
 PAR_DT = np.dtype([(name, "i8") for name in PAR_NAMES] + [("slice_hash", HASH_DT), ("channel_hash", HASH_DT)])
 TICK_SHIFT = 20  # ticks = cycles * ticks_numerator >> TICK_SHIFT
@@ -77,6 +78,8 @@ NODE_DT = np.dtype(
         ("ops", "i4"),
         ("what", "i4"),
         ("far", "i4"),  # it went through another partition
+        ("shared", "i4"),  # answered together with an earlier read
+        ("late", "i4"),  # cycles that the answer comes later because the SM has just begun to use memory
         ("next", "i4"),
     ],
     align=True,
@@ -90,6 +93,19 @@ L2_DT = np.dtype(
         ("pending", "i4"),
         ("copies", "i4"),  # bit p: partition p may hold a copy
         ("waiters", "i4"),
+    ],
+    align=True,
+)
+
+# Reads that the coalescer in front of a slice has sent on: a later one of the same group waits for the same answer.
+SHARED_DT = np.dtype(
+    [
+        ("line", "i8"),
+        ("since", "i8"),  # arrival of the read that was sent on
+        ("until", "i8"),  # when its answer leaves the slice, if it hits
+        ("group", "i4"),
+        ("sectors", "i4"),
+        ("count", "i4"),  # reads answered together so far
     ],
     align=True,
 )
@@ -114,5 +130,7 @@ class FullMemory(NamedTuple):
     miss: np.ndarray  # i8[n, 4]: (time, access) and scratch for sorting
     forward: np.ndarray  # i8[n, 4]: (time, node) of requests between slices, and scratch for sorting
     in_dram: np.ndarray  # i8[channels]: accesses under way
+    begun: np.ndarray  # i8[num_sms]: cycle from which an SM's first access of the kernel is through, -1 before it
+    shared: np.ndarray  # SHARED_DT[slices, coalescer entries]
     parts: np.ndarray  # PART_DT[n]
     dram: Any  # archsim.kernels.dram_layout.Dram

@@ -25,6 +25,7 @@ from archsim.kernels.layout import (
     EV_REPLY_L1,
     EV_SB,
     EV_START,
+    EV_TURN,
     EV_VL,
     F_LONG,
     F_VARIABLE,
@@ -54,7 +55,7 @@ from archsim.kernels.layout import (
 )
 from archsim.kernels.log import record
 from archsim.kernels.per_pc import blame, charge
-from archsim.kernels.sm_front import fetch, instruction_reply, launch_prefetch, line_arrived
+from archsim.kernels.sm_front import branch_decided, fetch, instruction_reply, launch_prefetch, line_arrived
 from archsim.kernels.sm_issue import check_membar, issue, next_try, release_barrier
 from archsim.kernels.sm_memory import (
     accept,
@@ -333,6 +334,8 @@ def _handle_rare(m, s, kind, arg, value, now):
         _constant_reply(m, s, arg, value >> 4, value & 15, now)
     elif kind == EV_START:
         _start_cta(m, s, arg, now)
+    elif kind == EV_TURN:
+        branch_decided(m, s, arg, now)
     elif kind == EV_DRAIN:
         m.wp[s * p["num_warps"] + arg]["sleeping"] = 1  # the pipeline has drained
         _retire(m, s, arg, now)

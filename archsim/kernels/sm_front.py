@@ -13,6 +13,7 @@ from archsim.kernels.hooks import advance, observe, perfect
 from archsim.kernels.layout import (
     CONST_SPACE,
     EV_FETCH,
+    EV_TURN,
     INSTRUCTION_SPACE,
     MAX_IBUFFER,
     REQ_INST,
@@ -166,11 +167,15 @@ def _find_prefetched(m, sub, line):
 
 @jit
 def _take(m, s, k, line, position):
-    """Use a prefetched line: drop the entries before it; if it has arrived, move it into L0 and return True."""
+    """Use a prefetched line: if it has arrived, move it into L0 and return True. Lines before it go to L0 as well."""
     p = m.par[0]
     sub = s * p["num_subcores"] + k
     sc = m.sc[sub]
     size = p["prefetch_lines"]
+    for i in range(position):
+        entry = (sc["pf_head"] + i) % size
+        if m.pending[sub, entry, 1] == ARRIVED:
+            _into_l0(m, s, k, m.pending[sub, entry, 0])
     sc["pf_head"] = (sc["pf_head"] + position) % size
     sc["pf_count"] -= position
     if position > 0:
@@ -180,8 +185,16 @@ def _take(m, s, k, line, position):
     sc["pf_head"] = (sc["pf_head"] + 1) % size
     sc["pf_count"] -= 1
     sc["pf_active"] = 1
-    small_cache.insert(m.caches[s], small_cache.l0_base(p, k), p["l0_sets"], p["l0_ways"], line, m.sm[s]["lru"])
+    _into_l0(m, s, k, line)
     return True
+
+
+@jit
+def _into_l0(m, s, k, line):
+    p = m.par[0]
+    sm = m.sm[s]
+    sm["lru"] += 1
+    small_cache.insert(m.caches[s], small_cache.l0_base(p, k), p["l0_sets"], p["l0_ways"], line, sm["lru"])
 
 
 @jit
@@ -335,13 +348,13 @@ def line_arrived(m, s, k, line, now):
         if m.pending[sub, i, 1] == WAITING and m.pending[sub, i, 0] == line:
             m.pending[sub, i, 1] = FREE
             demanded = True
-            sm = m.sm[s]
-            sm["lru"] += 1
-            small_cache.insert(m.caches[s], small_cache.l0_base(p, k), p["l0_sets"], p["l0_ways"], line, sm["lru"])
+            _into_l0(m, s, k, line)
     if not demanded:
         position = _find_prefetched(m, sub, line)
-        if position >= 0:  # else its stream was dropped meanwhile; whoever waits for it misses anew
+        if position >= 0:
             m.pending[sub, (sc["pf_head"] + position) % p["prefetch_lines"], 1] = ARRIVED
+        else:  # fetch has passed it, or its stream was dropped meanwhile
+            _into_l0(m, s, k, line)
     unblock(m, s, k, line, now)
 
 
@@ -360,8 +373,8 @@ def unblock(m, s, k, line, now):
 
 
 @jit
-def redirect(m, s, k, slot, target, now):
-    """Flush the instruction buffer of a warp and fetch from ``target``."""
+def redirect(m, s, k, slot, target, now, decided):
+    """Flush the instruction buffer of a warp; fetch from ``target`` so that it can issue in cycle ``decided``."""
     p = m.par[0]
     nsub = p["num_subcores"]
     sc = m.sc[s * nsub + k]
@@ -370,7 +383,21 @@ def redirect(m, s, k, slot, target, now):
     w["fetch_pc"] = target
     w["fetch_blocked"] = 0
     w["redirected"] = 1
-    sc["want_fetch"] |= 1 << slot
+    start = decided - p["fetch_to_issue"]
+    if start <= now:
+        sc["want_fetch"] |= 1 << slot
+    else:
+        sc["want_fetch"] &= ~(1 << slot)
+        schedule(m, s, start, EV_TURN, slot * nsub + k, 0)
+
+
+@jit
+def branch_decided(m, s, local, now):
+    """The branch of a warp is decided: fetch goes on at its target."""
+    nsub = m.par[0]["num_subcores"]
+    sc = m.sc[s * nsub + local % nsub]
+    sc["want_fetch"] |= 1 << (local // nsub)
+    sc["wake"] = now
 
 
 @jit

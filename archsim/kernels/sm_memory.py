@@ -51,6 +51,9 @@ from archsim.kernels.wheel import schedule
 LOCAL_SPACE = 1 << 46  # local memory of all warps, word-interleaved over the lanes
 
 
+OUTBOX_RESERVE = 512  # requests that instructions under way, constants and code may still send in a window
+
+
 @jit
 def enqueue(m, s, k, pc, warp, mask, mem, issued, now):
     """Move an instruction from Control into the queue of the sub-core's local unit; False if the queue is full."""
@@ -127,6 +130,8 @@ def accept(m, s, now, tr):
     if at > now:
         return at
     free_at = _room_at(m, s, now)
+    if m.requests.shape[1] - sm["requests"] < OUTBOX_RESERVE:  # the chip empties the outbox between windows
+        free_at = max(free_at, now + p["window_cycles"])
     if free_at > now:
         m.stats[s]["lsu_backpressure_cycles"] += free_at - now
         return free_at
@@ -517,7 +522,8 @@ def _store(m, s, k, ins, pc, warp, mask, space, now):
     for i in range(lines):
         touched = row[coalesce.SECTORS_AT + i]
         full = coalesce.full_sectors(row, i)
-        st["store_sector_hits"] += popcount(l1.write(m, s, row[i], touched, full))
+        kept = touched if space == SPACE_LOCAL else full  # a thread reads only words of local memory that it wrote
+        st["store_sector_hits"] += popcount(l1.write(m, s, row[i], touched, kept))
         m.wp[s * p["num_warps"] + warp]["stores"] += p["acks"]
         payload = 32 * popcount(touched)
         if full == touched:

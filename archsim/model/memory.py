@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -44,7 +45,7 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
     dram = _compiled_dram(config)
     sets = l2.bytes // (LINE_BYTES * l2.ways * l2.slices)
     places = l2.slices * sets * l2.ways
-    state = make_state(dram, arrivals=1024, completions=1024)
+    state = fresh_dram(config)
     memory = lay.FullMemory(
         par=_parameters(config, dram, sets),
         state=np.zeros(1, lay.STATE_DT),
@@ -59,6 +60,8 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
         miss=np.zeros((LISTED_MISSES, 4), np.int64),
         forward=np.zeros((LISTED_MISSES, 4), np.int64),
         in_dram=np.zeros(config.dram.channels, np.int64),
+        begun=np.zeros(config.num_sms, np.int64),
+        shared=np.zeros((l2.slices, config.noc.coalescer_entries), lay.SHARED_DT),
         parts=_parts(dram),
         dram=state,
     )
@@ -67,8 +70,20 @@ def build_memory(config: MachineConfig) -> lay.FullMemory:
 
 
 def fresh_dram(config: MachineConfig) -> Any:
-    """DRAM state with all banks closed at tick 0."""
-    return make_state(_compiled_dram(config), arrivals=1024, completions=1024)
+    """DRAM state with all banks closed at tick 0, its refreshes under way."""
+    dram = _compiled_dram(config)
+    return _spread_refreshes(make_state(dram, arrivals=1024, completions=1024), dram)
+
+
+def _spread_refreshes(state: Any, dram: CompiledDram) -> Any:
+    """Channels refresh in turn, not all at once, and did so before the kernel: first due times fill an interval."""
+    interval = int(dram.par["refresh_interval"][0]) if dram.config.controller.refresh != "none" else 0
+    if interval:
+        count = state.scope["due"].size
+        turn = np.arange(1, count + 1) * (math.sqrt(5) - 1) / 2 % 1  # golden ratio: any few neighbours are far apart
+        state.scope["due"] = 1 + (turn * interval).astype(np.int64).reshape(state.scope["due"].shape)
+        state.channel["next_refresh"] = state.scope["due"].min(axis=1)
+    return state
 
 
 def _compiled_dram(config: MachineConfig) -> CompiledDram:
@@ -92,6 +107,8 @@ def start_kernel(memory: lay.FullMemory, dram: Any) -> lay.FullMemory:
     memory.queue["stalled"] = memory.queue["count"] = 0
     memory.wheel[...] = -1
     memory.in_network[...] = 0
+    memory.begun[...] = -1
+    memory.shared[...] = np.zeros((), lay.SHARED_DT)
     memory.in_dram[...] = 0
     lines = memory.lines
     lines["valid"] |= lines["pending"]  # what the last kernel had asked for has come by now
@@ -149,6 +166,7 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
         "mshrs": l2.mshr_entries,
         "read_milli": _milli(SECTOR_BYTES / l2.slice_bytes_per_cycle),
         "write_milli": _milli(SECTOR_BYTES / l2.slice_write_bytes_per_cycle),
+        "atomic_request_milli": _milli(l2.atomic_request_cycles),
         "atomic_milli": _milli(l2.atomic_cycles),
         "same_word_milli": _milli(l2.atomic_same_word_cycles),
         "float_milli": _milli(l2.atomic_float_same_word_cycles),
@@ -165,6 +183,11 @@ def _parameters(config: MachineConfig, dram: CompiledDram, sets: int) -> np.ndar
         "in_network": noc.buffer_entries,
         "block_shift": (l2.slice_block_bytes // LINE_BYTES).bit_length() - 1,
         "slices_per_channel": l2.slices // channels if l2.slices % channels == 0 else 0,
+        "gpcs": config.gpcs,
+        "num_sms": config.num_sms,
+        "first_access": config.noc.first_access_cycles,
+        "coalescer_window": config.noc.coalescer_window_cycles,
+        "coalescer_reads": config.noc.coalescer_reads,
         "bank_xor": organization["bankgroup"] * organization["bank"] - 1 if l2.hash == "ipoly" else 0,
     }
     if set(values) != set(lay.PAR_NAMES):

@@ -39,6 +39,7 @@ def _fill(row: Any, ins: Instruction, info: OpInfo, records: int, config: Machin
     row["space"] = info.space
     row["kind"] = info.kind
     row["flow"] = info.flow
+    row["turn"] = _turn(ins)
     row["bytes"] = info.access_bytes
     row["mem_records"] = records
     row["stall"] = control.stall
@@ -53,6 +54,20 @@ def _fill(row: Any, ins: Instruction, info: OpInfo, records: int, config: Machin
     _constants(row, ins, info, config)
     _timing(row, ins, info, config)
     _arguments(row, ins, info, config)
+
+
+_INDIRECT = frozenset({"BRX", "BRXU", "JMX", "JMXU", "RET", "RTT"})
+_DIRECT = frozenset({"BRA", "JMP", "CALL", "CAL", "JCAL", "BRK", "CONT"})
+
+
+def _turn(ins: Instruction) -> int:
+    """How the instruction decides where its warp goes on (TURN_* of the layout)."""
+    if ins.base in ("BSYNC", "SYNC"):
+        return lay.TURN_SYNC
+    by_register = any(o.kind == OperandKind.REG and o.reg not in (NONE_REG, RZ) for o in ins.sources)
+    if ins.base in _INDIRECT or (ins.base == "CALL" and by_register):
+        return lay.TURN_INDIRECT
+    return lay.TURN_DIRECT if ins.base in _DIRECT else lay.TURN_NONE
 
 
 # --- registers -------------------------------------------------------------------------------------------------
