@@ -267,6 +267,11 @@ class FrontEndSpec(Spec):
         doc="code of a kernel that its launch brings into L1 of every SM, from the entry on (0 = none)",
         source="NVIDIA class header clc6c0qmd.h: PROGRAM_PREFETCH_SIZE, 9 bits of 256 bytes; 0 where not measured",
     )
+    l1i_kept_between_kernels: bool = param(
+        False,
+        doc="the L1 instruction cache keeps code for the next launch of the same program, unless a flush empties it",
+        source="off where not measured; H100: CALIBRATION.md",
+    )
     fetch_bytes: int = param(
         16, unit="bytes", ge=16, le=128, doc="bytes fetched per cycle: one instruction", source="gpu-core C.2"
     )

@@ -19,7 +19,7 @@ from archsim.isa.control import format_control
 from archsim.isa.tables import MemKind, Unit
 from archsim.kernels import layout as lay
 from archsim.model.compile import entry
-from archsim.model.machine import Residency, build_chip, build_machine, parameters, residency
+from archsim.model.machine import Residency, build_chip, build_machine, keep_code, parameters, residency
 from archsim.model.program import static_records
 from archsim.trace.layout import LaunchInfo
 
@@ -162,6 +162,7 @@ class Runner:
         self._memory: Any = None  # state of the full backend
         self._pending_copies: list[tuple[int, int]] = []
         self._programs: dict[int, Any] = {}
+        self._code: tuple[Any, Any] | None = None  # program of the last kernel, L1 instruction caches that it left
 
     def run_kernel(
         self, kernel: Any, *, max_cycles: int = 0, progress: Callable[[int], None] | None = None
@@ -174,6 +175,8 @@ class Runner:
         acks = bool(np.any(ins["kind"] == MemKind.FENCE))
         par = parameters(self.config, launch, scoreboard, fit.shared_carveout_bytes, acks)
         machine = build_machine(self.config, par, ins, self._log_entries, self._per_pc, self._log_from)
+        if self._code is not None and self._code[0] is kernel.program:
+            keep_code(machine, self._code[1])
         chip = self._chip(par, fit)
         if chip.memory is not None:
             ahead = self.config.sm.front_end.launch_prefetch_bytes
@@ -196,6 +199,9 @@ class Runner:
         result.memory_bytes = feed.nbytes
         self._l2 = chip.l2
         self._memory = chip.memory
+        front = self.config.sm.front_end
+        if front.l1i_kept_between_kernels and not self.config.memory.flush_between_kernels:
+            self._code = kernel.program, machine.caches
         return result
 
     def copy_to_device(self, address: int, size_bytes: int) -> None:

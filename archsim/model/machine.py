@@ -230,12 +230,7 @@ def build_machine(
     subs = sms * nsub
     lines = int(p["l1_lines"])
     nodes = int(p["l1_mshrs"])
-    small = 2 * (
-        nsub * (p["l0_sets"] * p["l0_ways"] + p["fl_sets"] * p["fl_ways"])
-        + p["vl_sets"] * p["vl_ways"]
-        + p["l1i_sets"] * p["l1i_ways"]
-    )
-    small += p["l1i_mshrs"]
+    small = _words_before_l1i(p) + 2 * p["l1i_sets"] * p["l1i_ways"] + p["l1i_mshrs"]
     slots = warps // nsub
     requests = 4096
     machine = lay.Machine(
@@ -338,3 +333,20 @@ def build_chip(config: MachineConfig, par: Any, memory: Any = None, threads: int
         memory=memory,
         team=np.full((TEAM_CLAIMS + threads, TEAM_WORDS), config.num_sms, np.int64),  # all SMs taken: no window is open
     )
+
+
+def _words_before_l1i(p: Any) -> int:
+    """Words of ``Machine.caches`` before the L1 instruction cache (kernels/small_cache.py): L0, FL and VL caches."""
+    per_subcore = p["l0_sets"] * p["l0_ways"] + p["fl_sets"] * p["fl_ways"]
+    return int(2 * (p["num_subcores"] * per_subcore + p["vl_sets"] * p["vl_ways"]))
+
+
+def keep_code(machine: lay.Machine, caches: Any) -> None:
+    """Put the code that the last kernel left in the L1 instruction caches (i8[num_sms, words]) into a new machine."""
+    p = machine.par[0]
+    first = _words_before_l1i(p)
+    entries = slice(first, first + 2 * int(p["l1i_sets"] * p["l1i_ways"]))
+    tags, stamps = caches[:, entries][:, ::2], machine.caches[:, entries][:, 1::2]
+    code = (tags > 0) & (tags <= lay.CONST_SPACE >> 7)  # constants change with every launch
+    machine.caches[:, entries][:, ::2] = np.where(code, tags, 0)
+    stamps[...] = code
