@@ -19,6 +19,7 @@ from archsim.model.program import static_records
 from archsim.testing import KernelBuilder
 
 READ_ELSEWHERE = {
+    "sm.front_end.l1i_kept_between_kernels",  # by the run, between kernels: test_code_between_kernels.py
     "sm.issue.dependence",  # by the run, which also looks at the trace
     "sm.issue.scheduler_options",  # numbers for plug-ins of the user
     "sm.prefetcher.options",
