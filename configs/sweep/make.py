@@ -14,7 +14,7 @@ SPAN = 1 << 28  # bytes; fits one channel of every standard
 def lines() -> dict[str, list[str]]:
     """Ramulator form, all at cycle 0: the channel is never idle.
 
-    Steps of 32 bytes, the burst of most standards, so that a stream leaves no burst out and uses both pseudo-channels of
+    Steps of 32 bytes, the burst of most standards, so a stream leaves no burst out and uses both pseudo-channels of
     HBM. Where a burst is 64 bytes (DDR4, DDR5) a stream reads each one twice, which costs the bus what two bursts do.
     """
     rng = random.Random(2026)
