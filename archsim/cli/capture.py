@@ -46,9 +46,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--turn",
         type=int,
-        default=4,
+        default=64,
         metavar="N",
-        help="with --concurrent: instructions of a warp's turn (default 4)",
+        help="with --concurrent: instructions of a warp's turn (default 64)",
     )
     parser.add_argument(
         "--max-instructions", type=int, default=0, metavar="N",
