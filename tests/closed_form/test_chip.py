@@ -111,13 +111,14 @@ def test_bandwidth_of_l2(machine: str, op: str, bytes_per_cycle: float, toleranc
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="CHIP-2: the model streams at 1,653 B/clk, 6.5 % above the card")
 def test_bandwidth_of_dram() -> None:
-    """DRAM_read_128b_u4, 64 warps an SM: 3,073 GB/s = 1,552 bytes a cycle; the model is 6.5 % faster: CHIP-2."""
+    """DRAM_read_128b_u4, 64 warps an SM: 3,073 GB/s = 1,552 bytes a cycle."""
     size, kernel = streaming("h100_sxm", "read", 1, 12)
     assert kernel.counters["dram_read_bytes"] == pytest.approx(size, rel=1e-4)  # and the code
     _, first = streaming("h100_sxm", "read", 1, 4)
     cycles = kernel.active_cycles_max - first.active_cycles_max
-    assert (size - size / 3) / cycles == pytest.approx(1653, rel=0.01)
+    assert (size - size / 3) / cycles == pytest.approx(1552, rel=0.05)
 
 
 @pytest.mark.slow
