@@ -168,7 +168,8 @@ def serve_slice(m, f, i, horizon):
             continue
         sectors = popcount(f.node[n]["sectors"])
         cost = p["write_milli"] if f.node[n]["kind"] == REQ_WRITE else p["read_milli"]
-        f.node[n]["shared"] = 1 if _coalesced(f, i, f.node[n], best, start) else 0
+        if f.node[n]["shared"] < 0:  # decided once: a request that has to wait comes here again
+            f.node[n]["shared"] = 1 if _coalesced(f, i, f.node[n], best, start) else 0
         if f.node[n]["shared"] != 0:
             cost = 0
         following = f.node[n]["next"]
@@ -411,7 +412,7 @@ def _count(m, f, r, hits, copy):
     """A sector is looked up once: at the copy, and what is missing there at home."""
     st = m.stats[r["sm"]]
     kind = r["kind"]
-    if r["shared"] != 0:
+    if r["shared"] == 1:
         return
     if kind == KIND_FORWARD:
         if r["what"] == REQ_READ:

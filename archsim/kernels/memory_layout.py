@@ -78,7 +78,7 @@ NODE_DT = np.dtype(
         ("ops", "i4"),
         ("what", "i4"),
         ("far", "i4"),  # it went through another partition
-        ("shared", "i4"),  # answered together with an earlier read
+        ("shared", "i4"),  # 1: answered together with an earlier read, -1: not decided yet
         ("late", "i4"),  # cycles that the answer comes later because the SM has just begun to use memory
         ("next", "i4"),
     ],

@@ -156,6 +156,7 @@ def _enter(m, f, s, r):
     x["ops"] = r["ops"]
     x["what"] = r["what"]
     x["far"] = 0
+    x["shared"] = -1
     x["late"] = 0 if r["kind"] == REQ_INST or r["kind"] == REQ_CONST else _late(f, s, r["time"])
     f.in_network[s] += 1
     home, _ = locate(f, line)
